@@ -1,0 +1,196 @@
+// Package pki is the certificate authority of one niwa: made at first start,
+// kept in the data directory, trusted by nobody until it is named in
+// NODE_EXTRA_CA_CERTS or http.sslCAInfo. It signs the leaf certificates of
+// the API, of rendezvous and of the data services.
+package pki
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Authority signs certificates.
+type Authority struct {
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+
+	mu     sync.Mutex
+	leaves map[string]*tls.Certificate // by the name asked for
+}
+
+// Open reads the authority in dir, or makes one there. The key is readable by
+// its owner alone.
+func Open(dir string) (*Authority, error) {
+	a := &Authority{dir: dir, leaves: map[string]*tls.Certificate{}}
+	err := a.load()
+	if errors.Is(err, fs.ErrNotExist) {
+		err = a.create()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority in %s: %w", dir, err)
+	}
+	return a, nil
+}
+
+// CertFile is the path of the authority's certificate, for clients to trust.
+func (a *Authority) CertFile() string { return filepath.Join(a.dir, "ca.pem") }
+
+func (a *Authority) keyFile() string { return filepath.Join(a.dir, "ca-key.pem") }
+
+func (a *Authority) load() error {
+	pair, err := tls.LoadX509KeyPair(a.CertFile(), a.keyFile())
+	if err != nil {
+		return err
+	}
+	key, ok := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !ok {
+		return fmt.Errorf("%s holds a %T, not an ECDSA key; move the folder away to have a new one made", a.keyFile(), pair.PrivateKey)
+	}
+	a.cert, a.key = pair.Leaf, key
+	return nil
+}
+
+func (a *Authority) create() error {
+	if err := os.MkdirAll(a.dir, 0o755); err != nil {
+		return err
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: "niwa local CA"},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().AddDate(10, 0, 0),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		return err
+	}
+	a.key = key
+	return writePair(a.CertFile(), a.keyFile(), [][]byte{der}, key)
+}
+
+// Leaf returns a certificate for the hosts, names or IP addresses, valid for
+// two years: what browsers and Node accept.
+func (a *Authority) Leaf(hosts ...string) (*tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial(),
+		Subject:      pkix.Name{CommonName: hosts[0]},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().AddDate(2, 0, 0),
+		KeyUsage:     x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, h := range hosts {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}, nil
+}
+
+// WriteLeaf makes a Leaf for loopback and writes it as server.pem and
+// server-key.pem in dir, for servers that read files. The key is 0600; the
+// caller gives the files to the server's user.
+func (a *Authority) WriteLeaf(dir string) (certFile, keyFile string, err error) {
+	leaf, err := a.Leaf("localhost", "127.0.0.1", "::1")
+	if err != nil {
+		return "", "", err
+	}
+	certFile, keyFile = filepath.Join(dir, "server.pem"), filepath.Join(dir, "server-key.pem")
+	return certFile, keyFile, writePair(certFile, keyFile, leaf.Certificate, leaf.PrivateKey.(*ecdsa.PrivateKey))
+}
+
+// ServerConfig is for a TLS listener: it answers each server name that allow
+// accepts with a certificate of its own, and every other client (and one that
+// sent no name) with one for loopback.
+func (a *Authority) ServerConfig(allow func(serverName string) bool) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			name := hello.ServerName
+			if name == "" || allow == nil || !allow(name) {
+				return a.cached("", "localhost", "127.0.0.1", "::1")
+			}
+			return a.cached(name, name)
+		},
+	}
+}
+
+// maxLeaves bounds what clients can make the authority remember.
+const maxLeaves = 1000
+
+func (a *Authority) cached(name string, hosts ...string) (*tls.Certificate, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if leaf := a.leaves[name]; leaf != nil {
+		return leaf, nil
+	}
+	leaf, err := a.Leaf(hosts...)
+	if err != nil {
+		return nil, err
+	}
+	if len(a.leaves) >= maxLeaves {
+		clear(a.leaves)
+	}
+	a.leaves[name] = leaf
+	return leaf, nil
+}
+
+func serial() *big.Int {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		panic(err) // crypto/rand does not fail on supported systems
+	}
+	return n
+}
+
+func writePair(certFile, keyFile string, chain [][]byte, key *ecdsa.PrivateKey) error {
+	var certs []byte
+	for _, der := range chain {
+		certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		return err
+	}
+	return renameio.WriteFile(certFile, certs, 0o644)
+}
