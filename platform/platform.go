@@ -108,6 +108,12 @@ type Release struct {
 	HasOutput bool
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	// Current says that this is the release that runs, and
+	// EligibleForRollback that one could go back to it: facts about the
+	// other releases, worked out when it is read.
+	Current             bool `bun:"-"`
+	EligibleForRollback bool `bun:"-"`
 }
 
 // Formation is how many dynos of a process type an app wants, and their size.
@@ -133,7 +139,7 @@ const (
 
 // Dyno is one container or process group that runs a command of an app.
 type Dyno struct {
-	ID        string `bun:",pk"`
+	ID        string
 	AppID     string
 	ReleaseID string
 	Version   int    // the release's version
@@ -143,7 +149,7 @@ type Dyno struct {
 	Size      string
 	State     string
 	Port      int    // where a web dyno listens, on 127.0.0.1; 0 for others
-	RunnerID  string // what the runner calls it; empty before it started
+	AttachURL string // where to meet a one-off dyno; empty for others
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
