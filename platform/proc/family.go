@@ -1,0 +1,93 @@
+package proc
+
+import (
+	"os"
+	"syscall"
+)
+
+// info is what the kernel says of a process.
+type info struct {
+	pid, ppid, pgid, sid, uid int
+
+	start  uint64 // in a unit of the kernel's, rising
+	zombie bool
+	mark   string // value of NIWA_PROC
+	known  bool   // whether the environment could be read and looks like one
+}
+
+// family returns what lives of the recorded children: the leaders, their
+// sessions and groups, whatever carries their marks, and all descendants.
+func family(records ...record) []info {
+	since := ^uint64(0)
+	for _, r := range records {
+		since = min(since, r.Start)
+	}
+	all := list(since)
+	in := map[int]bool{}
+	for _, r := range records {
+		r.adopt(all, in)
+	}
+	for grew := true; grew; {
+		grew = false
+		for _, p := range all {
+			if in[p.ppid] && !in[p.pid] {
+				in[p.pid], grew = true, true
+			}
+		}
+	}
+	var members []info
+	for _, p := range all {
+		// One that may not be signalled has become another user, by setuid.
+		if in[p.pid] && !p.zombie && p.pid != os.Getpid() && syscall.Kill(p.pid, 0) != syscall.EPERM {
+			members = append(members, p)
+		}
+	}
+	return members
+}
+
+// adopt puts into in what belongs to the record by itself.
+//
+// While the leader is there, even as a zombie, its number stands for its
+// session and group. Once it is gone the number may have gone to a stranger,
+// so that the mark decides; where a process has none because it writes its
+// title over its environment, or may not be looked into, its user does.
+func (r *record) adopt(all []info, in map[int]bool) {
+	leads, reused := false, false
+	for _, p := range all {
+		if r.PID != 0 && p.pid == r.PID {
+			leads = p.start == r.Start
+			reused = !leads
+		}
+	}
+	for _, p := range all {
+		grouped := r.PID != 0 && !reused && (p.pgid == r.PID || p.sid == r.PID)
+		switch {
+		case p.start < r.Start:
+		case p.known && p.mark == r.mark():
+			in[p.pid] = true
+		case grouped && (leads || !p.known && p.uid == r.UID):
+			in[p.pid] = true
+		}
+	}
+}
+
+// slay kills everything that find finds. It stops them first, until there is
+// no new one: a process that is being killed may be forking.
+func slay(find func() []info) {
+	stopped := map[int]bool{}
+	for {
+		members, fresh := find(), false
+		for _, m := range members {
+			if !stopped[m.pid] && syscall.Kill(m.pid, syscall.SIGSTOP) == nil {
+				stopped[m.pid], fresh = true, true
+			}
+		}
+		if fresh {
+			continue
+		}
+		for _, m := range members {
+			_ = syscall.Kill(m.pid, syscall.SIGKILL) // gone already, at worst
+		}
+		return
+	}
+}

@@ -1,0 +1,109 @@
+package proc
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootID tells one boot of the kernel from the next.
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id))
+}
+
+// list returns the processes that started at since, in clock ticks after
+// boot, or later.
+func list(since uint64) []info {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var all []info
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		p, err := lookup(pid)
+		if err != nil || p.start < since { // it may just have ended
+			continue
+		}
+		p.mark, p.known = readMark(pid)
+		all = append(all, p)
+	}
+	return all
+}
+
+// lookup reads /proc/PID/stat; proc_pid_stat(5) numbers its fields from 1.
+func lookup(pid int) (info, error) {
+	path := "/proc/" + strconv.Itoa(pid) + "/stat"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return info{}, err
+	}
+	// The second field is the program's name in brackets, and may hold any byte.
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if len(fields) < 20 {
+		return info{}, fmt.Errorf("%s: %q is not understood", path, data)
+	}
+	p := info{pid: pid, zombie: fields[0] == "Z" || fields[0] == "X"}
+	for i, n := range []*int{&p.ppid, &p.pgid, &p.sid} {
+		if *n, err = strconv.Atoi(fields[1+i]); err != nil {
+			return info{}, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if p.start, err = strconv.ParseUint(fields[22-3], 10, 64); err != nil {
+		return info{}, fmt.Errorf("%s: %w", path, err)
+	}
+	var st syscall.Stat_t
+	if err := syscall.Stat("/proc/"+strconv.Itoa(pid), &st); err != nil {
+		return info{}, err
+	}
+	p.uid = int(st.Uid)
+	return p, nil
+}
+
+func readMark(pid int) (mark string, known bool) {
+	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return "", false
+	}
+	for i, kv := range strings.Split(string(env), "\x00") {
+		name, value, ok := strings.Cut(kv, "=")
+		if i == 0 && (!ok || name == "") {
+			return "", false // empty, or written over
+		}
+		if name == markVar {
+			return value, true
+		}
+	}
+	return "", true
+}
+
+// awaitExit returns when the child has ended, and leaves it to be waited for.
+func awaitExit(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+}
+
+// sealInherited keeps descriptors that this process was itself started with
+// from reaching its children; the ones that Go opens never do.
+func sealInherited() {
+	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return
+	}
+	names, _ := os.ReadDir("/proc/self/fd") // a kernel before 5.11
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}

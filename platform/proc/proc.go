@@ -1,0 +1,148 @@
+// Package proc starts child processes that never outlive the platform
+// unnoticed. A child leads a session of its own and carries a mark in its
+// environment; a record of it is on disk before it runs. Whatever came of it
+// is found again by session, group, descent or mark: when it is stopped, when
+// its leader ends, and when the next start reaps what a killed platform left.
+//
+// Out of reach is only a process that has left the session, whose parents
+// have ended, and that has wiped its environment.
+package proc
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// markVar is the environment variable that tells whose child a process is.
+const markVar = "NIWA_PROC"
+
+// Table is the set of live children of one platform.
+type Table struct {
+	dir    string
+	nonce  string
+	reaped []string
+
+	mu     sync.Mutex
+	closed bool
+	live   map[string]*Process
+}
+
+// Open makes a table whose records are kept in dir. Processes that the
+// records of a dead platform name, and all that came of them, are killed
+// first. No two tables may use one dir at the same time.
+func Open(dir string) (*Table, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	sealInherited()
+	reaped, err := reap(dir)
+	if err != nil {
+		return nil, fmt.Errorf("processes recorded in %s: %w", dir, err)
+	}
+	return &Table{dir: dir, nonce: strings.ToLower(rand.Text()), reaped: reaped, live: map[string]*Process{}}, nil
+}
+
+// Reaped returns the ids, sorted, of which Open found something alive.
+func (t *Table) Reaped() []string { return slices.Clone(t.reaped) }
+
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+// Start starts cmd under an id that is not live. It adds the mark to cmd.Env
+// (the caller's own environment when that is nil) and makes the child leader
+// of a new session; the rest of cmd is the caller's, who must not call its
+// Wait. When Start fails nothing runs and nothing is recorded.
+func (t *Table) Start(id string, cmd *exec.Cmd) (*Process, error) {
+	if !idPattern.MatchString(id) {
+		return nil, fmt.Errorf("%q cannot name a process: use letters, digits, dot, dash and underscore", id)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, fmt.Errorf("start %s: the process table is closed", id)
+	}
+	if t.live[id] != nil {
+		return nil, fmt.Errorf("start %s: it is running already", id)
+	}
+	rec := record{ID: id, Nonce: t.nonce, Boot: bootID(), UID: os.Geteuid()}
+	prepare(cmd, &rec)
+	if err := rec.save(t.dir); err != nil {
+		return nil, fmt.Errorf("start %s: %w", id, err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", id, err), rec.remove(t.dir))
+	}
+	rec.PID = cmd.Process.Pid
+	err := rec.addStart()
+	if err == nil {
+		err = rec.save(t.dir)
+	}
+	if err != nil { // a child that could not be found again must not run
+		_ = syscall.Kill(-rec.PID, syscall.SIGKILL)
+		_ = cmd.Wait()
+		return nil, errors.Join(fmt.Errorf("start %s: %w", id, err), rec.remove(t.dir))
+	}
+	p := &Process{table: t, rec: rec, cmd: cmd, done: make(chan struct{})}
+	t.live[id] = p
+	go p.watch()
+	return p, nil
+}
+
+func prepare(cmd *exec.Cmd, rec *record) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setsid = true // which makes it leader of its own group too
+	cmd.SysProcAttr.Setpgid = false
+	if c := cmd.SysProcAttr.Credential; c != nil {
+		rec.UID = int(c.Uid)
+	}
+	cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Environ()), func(kv string) bool {
+		return strings.HasPrefix(kv, markVar+"=")
+	})
+	cmd.Env = append(cmd.Env, markVar+"="+rec.mark())
+}
+
+// Get returns the live process of an id.
+func (t *Table) Get(id string) (*Process, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.live[id]
+	return p, p != nil
+}
+
+// forget ends the life of an id, and its record.
+func (t *Table) forget(p *Process) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.live, p.rec.ID)
+	return p.rec.remove(t.dir)
+}
+
+// Close kills every child at once and returns when nothing is left of them.
+// Start fails from then on.
+func (t *Table) Close(ctx context.Context) error {
+	t.mu.Lock()
+	t.closed = true
+	var all []*Process
+	for _, p := range t.live {
+		all = append(all, p)
+	}
+	t.mu.Unlock()
+	for _, p := range all {
+		p.killAfter(0)
+	}
+	var errs []error
+	for _, p := range all {
+		errs = append(errs, p.wait(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,118 @@
+package proc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// record is what the next platform has to know about a child. It is written
+// twice: before the child runs, when its mark is all there is to find it by,
+// and when its number is known. Nothing is synced to the disk: a crash that
+// loses the record takes the processes with it.
+type record struct {
+	ID    string `json:"id"`
+	Nonce string `json:"nonce"`
+	Boot  string `json:"boot"` // of the kernel that PID and Start belong to
+	UID   int    `json:"uid"`
+	PID   int    `json:"pid,omitempty"`   // of the leader, its session and its group
+	Start uint64 `json:"start,omitempty"` // when the leader started, in the kernel's own unit
+}
+
+// mark is the value of the child's NIWA_PROC.
+func (r *record) mark() string { return r.Nonce + ":" + r.ID }
+
+func (r *record) path(dir string) string { return filepath.Join(dir, r.ID+".json") }
+
+func (r *record) save(dir string) error {
+	data, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(dir, "."+r.ID+".tmp")
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return errors.Join(err, os.RemoveAll(tmp))
+	}
+	return os.Rename(tmp, r.path(dir))
+}
+
+func (r *record) remove(dir string) error {
+	err := os.Remove(r.path(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// addStart asks the kernel when the leader started, which tells it from a
+// later process with the same number.
+func (r *record) addStart() error {
+	p, err := lookup(r.PID)
+	r.Start = p.start
+	return err
+}
+
+// reap kills what the records in dir name, removes them, and returns the ids
+// of which something was alive.
+func reap(dir string) ([]string, error) {
+	records, files, err := load(dir)
+	if err != nil {
+		return nil, err
+	}
+	var reaped []string
+	for _, r := range records {
+		if len(family(r)) > 0 {
+			reaped = append(reaped, r.ID)
+		}
+	}
+	all := func() []info { return family(records...) }
+	deadline := time.Now().Add(10 * time.Second)
+	for left := all(); len(left) > 0; left = all() {
+		if time.Now().After(deadline) {
+			return nil, fmt.Errorf("process %d of a dead platform does not end when killed", left[0].pid)
+		}
+		slay(all)
+		time.Sleep(2 * time.Millisecond)
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(reaped)
+	return reaped, nil
+}
+
+// load reads the records in dir that this boot of the machine wrote. A record
+// that cannot be read was torn by a crash of the machine, and names nothing
+// that can be alive.
+func load(dir string) (records []record, files []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		file := filepath.Join(dir, e.Name())
+		switch {
+		case strings.HasSuffix(file, ".tmp"):
+			files = append(files, file)
+		case strings.HasSuffix(file, ".json"):
+			files = append(files, file)
+			data, err := os.ReadFile(file)
+			if err != nil {
+				return nil, nil, err
+			}
+			var r record
+			if json.Unmarshal(data, &r) == nil && r.Nonce != "" && r.Boot == bootID() {
+				records = append(records, r)
+			}
+		}
+	}
+	return records, files, nil
+}
