@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/adrg/xdg"
+	"github.com/spf13/pflag"
+)
+
+// options is the whole configuration. Each one is a flag with a twin in the
+// environment; the flag wins.
+type options struct {
+	Data      string
+	API       string
+	Router    string
+	RouterTLS string
+	Runtime   string
+	Engines   string
+	Domain    string
+
+	settings []setting
+}
+
+type setting struct {
+	value *string
+	flag  string
+	env   string
+	usage string
+	check func(value string) error
+}
+
+func newOptions() *options {
+	o := &options{
+		Data:      defaultData(),
+		API:       "localhost:5100",
+		Router:    "127.0.0.1:8080",
+		RouterTLS: "127.0.0.1:8443",
+		Runtime:   "auto",
+		Engines:   "auto",
+		Domain:    "localhost",
+	}
+	o.settings = []setting{
+		{&o.Data, "data", "NIWA_DATA", "`DIR` that keeps everything; for root /var/lib/niwa, because apps run as other users, who cannot enter /root", directory},
+		{&o.API, "api", "NIWA_API", "`HOST:PORT` of the Platform API and of git push", address},
+		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
+		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
+		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto, process or docker", runtimeName},
+		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", oneOf("auto", "external", "docker", "native", "embedded")},
+		{&o.Domain, "domain", "NIWA_DOMAIN", "apps answer at http://APP.`DOMAIN`", domain},
+	}
+	for _, s := range o.settings {
+		if v := os.Getenv(s.env); v != "" {
+			*s.value = v
+		}
+	}
+	return o
+}
+
+// bindData declares --data, which every command has.
+func (o *options) bindData(flags *pflag.FlagSet) { o.settings[0].bind(flags) }
+
+// bindServer declares the flags of the commands that start a platform.
+func (o *options) bindServer(flags *pflag.FlagSet) {
+	for _, s := range o.settings[1:] {
+		s.bind(flags)
+	}
+}
+
+func (s setting) bind(flags *pflag.FlagSet) {
+	flags.StringVar(s.value, s.flag, *s.value, s.usage+" ["+s.env+"]")
+}
+
+// check says which value is no good and which would be, and makes Data
+// absolute.
+func (o *options) check() error {
+	for _, s := range o.settings {
+		if err := s.check(*s.value); err != nil {
+			return fmt.Errorf("--%s (or %s): %w", s.flag, s.env, err)
+		}
+	}
+	abs, err := filepath.Abs(o.Data)
+	if err != nil {
+		return err
+	}
+	o.Data = abs
+	return nil
+}
+
+func defaultData() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/niwa"
+	}
+	return filepath.Join(xdg.DataHome, "niwa")
+}
+
+// directory refuses what would break the files that name the directory: a
+// git configuration value and a PEM path cannot hold a newline.
+func directory(value string) error {
+	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' }) {
+		return fmt.Errorf("%q is not the path of a directory", value)
+	}
+	return nil
+}
+
+func address(value string) error {
+	host, port, err := net.SplitHostPort(value)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16) // 0 lets the system pick one
+	}
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:5100", value)
+	}
+	return nil
+}
+
+func oneOf(good ...string) func(string) error {
+	return func(value string) error {
+		if !slices.Contains(good, value) {
+			return fmt.Errorf("%q is not one of %s", value, strings.Join(good, ", "))
+		}
+		return nil
+	}
+}
+
+func runtimeName(value string) error {
+	if value == "docker" {
+		return fmt.Errorf("this niwa has no docker runner; use --runtime process")
+	}
+	return oneOf("auto", "process", "docker")(value)
+}
+
+func domain(value string) error {
+	label := `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
+	if ok, _ := regexp.MatchString(`^`+label+`(\.`+label+`)*$`, value); !ok {
+		return fmt.Errorf("%q is not a domain name in lower case; try localhost", value)
+	}
+	return nil
+}
