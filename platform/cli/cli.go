@@ -48,6 +48,13 @@ func newRoot(program Program) *cobra.Command {
 		// So that "niwa --data DIR heroku apps --json" leaves the flags after
 		// heroku to the official CLI.
 		TraverseChildren: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("there is no command %q; \"niwa help\" lists them", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return opts.check()
 		},

@@ -47,7 +47,7 @@ func newOptions() *options {
 		Domain:    "localhost",
 	}
 	o.settings = []setting{
-		{&o.Data, "data", "NIWA_DATA", "`DIR` that keeps everything; for root /var/lib/niwa, because apps run as other users, who cannot enter /root", directory},
+		{&o.Data, "data", "NIWA_DATA", "`DIR` that keeps everything; root's is not under /root, which the users that apps run as cannot enter", directory},
 		{&o.API, "api", "NIWA_API", "`HOST:PORT` of the Platform API and of git push", address},
 		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
