@@ -100,3 +100,13 @@ type Setting struct {
 	Desc    string
 	Values  map[string]string
 }
+
+// CredentialLister tells every credential of a resource, with its config.
+type CredentialLister interface {
+	Credentials(ctx context.Context, id string) (map[string]map[string]string, error)
+}
+
+// StatsResetter sets the counters that a resource keeps back to zero.
+type StatsResetter interface {
+	ResetStats(ctx context.Context, id string) error
+}

@@ -1,0 +1,246 @@
+package postgres
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"github.com/jackc/pgx/v5"
+
+	"niwa/addons/engine"
+)
+
+// superuser administers the cluster; its password never leaves this machine's
+// file of it and the server.
+const superuser = "postgres"
+
+// cluster is the running server.
+type cluster struct {
+	installation
+	server   *engine.Server
+	port     int
+	password string // of the superuser
+	roots    *x509.CertPool
+}
+
+// settings of the cluster that have to stay the same over restarts.
+type clusterRecord struct {
+	Port     int    `json:"port"` // apps have it in their config vars
+	Password string `json:"password"`
+}
+
+func (p *Provider) start(ctx context.Context) (*cluster, error) {
+	installed, err := p.install(ctx)
+	if err != nil {
+		return nil, err
+	}
+	record, err := p.prepare(ctx, installed)
+	if err != nil {
+		return nil, err
+	}
+	c := &cluster{installation: installed, port: record.Port, password: record.Password, roots: x509.NewCertPool()}
+	ca, err := os.ReadFile(p.CA.CertFile())
+	if err != nil {
+		return nil, err
+	}
+	if !c.roots.AppendCertsFromPEM(ca) {
+		return nil, fmt.Errorf("%s holds no certificate", p.CA.CertFile())
+	}
+	c.server = &engine.Server{
+		ID:      "postgres",
+		Procs:   p.Procs,
+		LogFile: filepath.Join(p.Dir, "server.log"),
+		Log:     p.Log,
+		Command: func() (*exec.Cmd, error) { return p.command(c) },
+		Ready:   c.ready,
+		Signal:  syscall.SIGINT, // ends connections, unlike SIGTERM, which waits for them
+		Grace:   20 * time.Second,
+	}
+	if err := c.server.Start(ctx); err != nil {
+		return nil, err
+	}
+	if err := c.bootstrap(ctx); err != nil {
+		return nil, errors.Join(err, c.server.Stop(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+// prepare makes the cluster on disk if there is none, and brings the files it
+// reads at its start up to date.
+func (p *Provider) prepare(ctx context.Context, in installation) (clusterRecord, error) {
+	var record clusterRecord
+	file := filepath.Join(p.Dir, "cluster.json")
+	err := engine.Load(file, &record)
+	if errors.Is(err, fs.ErrNotExist) {
+		record = clusterRecord{Password: engine.Password()}
+		if record.Port, err = engine.FreePort(); err != nil {
+			return record, err
+		}
+		err = engine.Save(file, record)
+	}
+	if err != nil {
+		return record, err
+	}
+	if _, err := os.Stat(p.dataDir()); errors.Is(err, fs.ErrNotExist) {
+		if err := p.initdb(ctx, in, record.Password); err != nil {
+			return record, err
+		}
+	}
+	if engine.CheckPort(record.Port) != nil && !p.hasAddons() { // nobody has been told the port yet
+		if record.Port, err = engine.FreePort(); err != nil {
+			return record, err
+		}
+		if err := engine.Save(file, record); err != nil {
+			return record, err
+		}
+	}
+	return record, p.configure(in, record.Port)
+}
+
+// initdb makes a cluster, whole or not at all.
+func (p *Provider) initdb(ctx context.Context, in installation, password string) error {
+	work := filepath.Join(p.Dir, "initdb")
+	if err := os.RemoveAll(work); err != nil {
+		return err
+	}
+	if err := p.user.MkdirAll(work); err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	secret, data := filepath.Join(work, "password"), filepath.Join(work, "cluster")
+	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := p.user.Own(secret); err != nil {
+		return err
+	}
+	// C.UTF-8 sorts and folds the same on every machine that has it; old
+	// systems have only C.
+	var out []byte
+	var err error
+	for _, locale := range []string{"C.UTF-8", "C"} {
+		out, err = p.run(ctx, work, in.Program("initdb"), "--pgdata", data, "--username", superuser, "--pwfile", secret,
+			"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", locale, "--no-instructions")
+		if err == nil || !strings.Contains(string(out), "invalid locale name") {
+			break
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return os.Rename(data, p.dataDir())
+}
+
+// run runs a program as the server's user, to its end.
+func (p *Provider) run(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
+	base := p.user.Command(dir, program, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env, cmd.SysProcAttr = base.Dir, base.Env, base.SysProcAttr
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return out, ctx.Err()
+	}
+	return out, err
+}
+
+// command makes the command of one run of the server.
+func (p *Provider) command(c *cluster) (*exec.Cmd, error) {
+	if err := engine.CheckPort(c.port); err != nil {
+		return nil, err
+	}
+	if err := p.clearStalePID(); err != nil {
+		return nil, err
+	}
+	return p.user.Command(p.dataDir(), c.Program("postgres"), "-D", p.dataDir()), nil
+}
+
+// clearStalePID removes the pid file of a killed server when its number now
+// belongs to a process elsewhere, which PostgreSQL would take for itself. A
+// server's working directory is its data directory. Where the system cannot
+// tell, PostgreSQL's own, more careful answer stands.
+func (p *Provider) clearStalePID() error {
+	file := filepath.Join(p.dataDir(), "postmaster.pid")
+	data, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, _, _ := strings.Cut(string(data), "\n")
+	dir, err := os.Readlink(filepath.Join("/proc", pid, "cwd"))
+	if err != nil || dir == p.dataDir() {
+		return nil
+	}
+	return os.Remove(file)
+}
+
+// configure writes the files that the server reads when it starts, with a
+// certificate that is good for two years from now.
+func (p *Provider) configure(in installation, port int) error {
+	if err := p.user.MkdirAll(p.tlsDir()); err != nil {
+		return err
+	}
+	cert, key, err := p.CA.WriteLeaf(p.tlsDir())
+	if err != nil {
+		return err
+	}
+	conf, hba := filepath.Join(p.dataDir(), "postgresql.conf"), filepath.Join(p.dataDir(), "pg_hba.conf")
+	if err := renameio.WriteFile(conf, []byte(settings(in, port, cert, key)), 0o600); err != nil {
+		return err
+	}
+	if err := renameio.WriteFile(hba, []byte("hostssl all all 127.0.0.1/32 scram-sha-256\n"), 0o600); err != nil {
+		return err
+	}
+	return p.user.Own(cert, key, conf, hba)
+}
+
+// connect opens a connection as the superuser. A server that is coming back
+// from a crash is waited for.
+func (c *cluster) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	for {
+		conn, err := c.dial(ctx, database)
+		if err == nil || !isTransient(err) {
+			return conn, err
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+		if err := c.server.Await(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *cluster) dial(ctx context.Context, database string) (*pgx.Conn, error) {
+	// Named explicitly, so that no PG* variable of niwa's environment matters.
+	config, err := pgx.ParseConfig("host=127.0.0.1 sslmode=disable passfile=/dev/null servicefile=/dev/null")
+	if err != nil {
+		return nil, errors.New("the environment of niwa holds a PG* variable that is not understood; unset it")
+	}
+	config.Port, config.User, config.Password, config.Database = uint16(c.port), superuser, c.password, database
+	config.TLSConfig = &tls.Config{RootCAs: c.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12}
+	config.Fallbacks, config.RuntimeParams = nil, map[string]string{"application_name": "niwa"}
+	config.ConnectTimeout = 5 * time.Second
+	return pgx.ConnectConfig(ctx, config)
+}
+
+func (c *cluster) ready(ctx context.Context) error {
+	conn, err := c.dial(ctx, "postgres")
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}

@@ -1,0 +1,80 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"niwa/addons"
+)
+
+// Info has the rows of pg:info, under Heroku's names and in its order, and
+// which engine it is.
+func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]addons.Row, error) {
+	r, c, unlock, err := p.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var connections, tables int
+	var size int64
+	err = c.in(ctx, r.database(), func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `select
+			(select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()),
+			(select count(*) from pg_stat_user_tables),
+			pg_database_size(current_database())`).Scan(&connections, &tables, &size)
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows := []addons.Row{
+		row("Plan", humanPlan(plan.Name)),
+		row("Status", "Available"),
+		row("Connections", of(connections, plan.Connections)),
+		row("PG Version", c.Version),
+		row("Created", r.CreatedAt.Format("2006-01-02 15:04")),
+		row("Data Size", dataSize(size, plan)),
+		row("Tables", strconv.Itoa(tables)),
+		row("Fork/Follow", "Unsupported"),
+		row("Rollback", "Unsupported"),
+		row("Continuous Protection", "Off"),
+		row("Maintenance", "not required"),
+		row("Engine", fmt.Sprintf("%s, PostgreSQL %s", c.engine, c.Version)),
+	}
+	return rows, nil
+}
+
+func row(name string, values ...string) addons.Row { return addons.Row{Name: name, Values: values} }
+
+func of(used, limit int) string {
+	if limit == 0 {
+		return strconv.Itoa(used)
+	}
+	return fmt.Sprintf("%d/%d", used, limit)
+}
+
+// dataSize is Heroku's form for plans that hold a limit against it, and the
+// size alone for the dedicated ones.
+func dataSize(size int64, plan addons.Plan) string {
+	if plan.StorageBytes == 0 || !strings.Contains(plan.Name, ":essential") {
+		return bytes(size)
+	}
+	compliance := "In compliance"
+	if size > plan.StorageBytes {
+		compliance = "Over the plan's limit, which is not enforced here"
+	}
+	return fmt.Sprintf("%s/%s (%.2f%%) (%s)", bytes(size), bytes(plan.StorageBytes),
+		100*float64(size)/float64(plan.StorageBytes), compliance)
+}
+
+func bytes(n int64) string {
+	units := []string{"bytes", "kB", "MB", "GB", "TB"}
+	value, unit := float64(n), 0
+	for value >= 1024 && unit < len(units)-1 {
+		value, unit = value/1024, unit+1
+	}
+	return strings.TrimSuffix(strconv.FormatFloat(value, 'f', 1, 64), ".0") + " " + units[unit]
+}
