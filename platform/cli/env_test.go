@@ -206,7 +206,7 @@ func TestGitGetsTheTokenFromTheHelperAlone(t *testing.T) {
 	env = append(env, "HOME="+home, "PATH="+os.Getenv("PATH"), "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true")
 	run := func(verb, host string) (string, error) {
 		cmd := exec.Command(git, "credential", verb)
-		cmd.Env = env
+		cmd.Env, cmd.Dir = env, home
 		cmd.Stdin = strings.NewReader("protocol=https\nhost=" + host + "\nusername=heroku\npassword=t0ken\n\n")
 		if verb == "fill" {
 			cmd.Stdin = strings.NewReader("protocol=https\nhost=" + host + "\npath=users.git\n\n")

@@ -1,0 +1,43 @@
+# Two commands on a fresh clone, with nothing but Go and make:
+#   make run    niwa with an app deployed, in the foreground; Ctrl-C stops it all
+#   make test   every test that this machine can run, and what was skipped
+
+MODULES := . sample-app/go
+GOFILES  = $(shell find . -name '*.go' -not -path './dist/*')
+SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app --include='*' 2>/dev/null)
+
+.PHONY: build run test lint clean
+
+build:
+	go build -buildvcs=false -o niwa .
+
+run: build
+	./niwa demo
+
+test:
+	go run ./internal/testsummary -timeout 10m -- $(MODULES)
+
+lint: lint-go lint-shell
+	go mod tidy -diff
+	cd sample-app/go && go mod tidy -diff
+
+.PHONY: lint-go lint-shell
+lint-go:
+	@unformatted=$$(gofmt -l $(GOFILES)); \
+	if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	@staticcheck=$$(go tool -n staticcheck) && for module in $(MODULES); do \
+		echo "go vet, staticcheck: $$module"; \
+		(cd $$module && go vet ./... && $$staticcheck ./...) || exit 1; \
+	done
+
+lint-shell:
+	@if command -v shellcheck >/dev/null; then \
+		echo "shellcheck: $(SCRIPTS)"; shellcheck $(SCRIPTS); \
+	elif [ "$$NIWA_TEST_REQUIRE" = all ]; then \
+		echo "shellcheck is missing, and NIWA_TEST_REQUIRE=all allows no skip"; exit 1; \
+	else \
+		echo "skipped: shell scripts (needs shellcheck)"; \
+	fi
+
+clean:
+	rm -rf niwa dist
