@@ -30,7 +30,7 @@ func parseRelease(text []byte) (release, error) {
 	var r release
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	if err := dec.Decode(&r); err != nil && !errors.Is(err, io.EOF) {
-		return release{}, errors.New(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\n", ""), "yaml: "))
+		return release{}, firstFault(err)
 	}
 	for _, plan := range r.Addons {
 		if !planName.MatchString(plan) {
@@ -51,4 +51,13 @@ func parseRelease(text []byte) (release, error) {
 		}
 	}
 	return r, nil
+}
+
+// firstFault is the first of what a YAML decoder has to say.
+func firstFault(err error) error {
+	var faults *yaml.TypeError
+	if errors.As(err, &faults) {
+		return errors.New(faults.Errors[0])
+	}
+	return errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
 }
