@@ -1,0 +1,93 @@
+package router
+
+import "net/http"
+
+// code is one of Heroku's H-codes, as the error of a request that the router
+// had to end (https://devcenter.heroku.com/articles/error-codes).
+type code string
+
+const (
+	appCrashed         code = "H10"
+	backlogTooDeep     code = "H11"
+	requestTimeout     code = "H12"
+	noResponse         code = "H13"
+	noWebProcesses     code = "H14"
+	idleConnection     code = "H15"
+	poorlyFormatted    code = "H17"
+	serverInterrupted  code = "H18"
+	connectTimeout     code = "H19"
+	bootTimeout        code = "H20"
+	connectRefused     code = "H21"
+	forcedClose        code = "H24"
+	oversizedHeader    code = "H25"
+	clientInterrupted  code = "H27"
+	clientIdle         code = "H28"
+	allQuarantined     code = "H34"
+	maintenanceMode    code = "H80"
+	blankApp           code = "H81"
+	statusClientClosed      = 499 // what Heroku logs when the client is at fault; never sent
+)
+
+func (c code) Error() string { return string(c) + " " + c.terms().desc }
+
+// terms are the words of a code in the log, and its status.
+type terms struct {
+	desc   string
+	at     string
+	sock   string // who closed, for the two codes that say so
+	status int    // 0 where the log leaves it empty
+}
+
+func (c code) terms() terms {
+	failed := func(desc string) terms {
+		return terms{desc: desc, at: "error", status: http.StatusServiceUnavailable}
+	}
+	switch c {
+	case appCrashed:
+		return failed("App crashed")
+	case backlogTooDeep:
+		return failed("Backlog too deep")
+	case requestTimeout:
+		return failed("Request timeout")
+	case noResponse:
+		return failed("Connection closed without response")
+	case noWebProcesses:
+		return failed("No web processes running")
+	case idleConnection:
+		return failed("Idle connection")
+	case poorlyFormatted:
+		return failed("Poorly formatted HTTP response")
+	case serverInterrupted:
+		t := failed("Server Request Interrupted")
+		t.sock = "backend"
+		return t
+	case connectTimeout:
+		return failed("Backend connection timeout")
+	case bootTimeout:
+		return failed("App boot timeout")
+	case connectRefused:
+		return failed("Backend connection refused")
+	case forcedClose:
+		return terms{desc: "Forced close", at: "error"}
+	case oversizedHeader:
+		return terms{desc: "HTTP restriction: oversized header", at: "error", status: http.StatusBadGateway}
+	case clientInterrupted:
+		return terms{desc: "Client Request Interrupted", at: "warning", sock: "client", status: statusClientClosed}
+	case clientIdle:
+		return terms{desc: "Client Connection Idle", at: "warning", status: statusClientClosed}
+	case allQuarantined:
+		return failed("All up dynos are quarantined")
+	case maintenanceMode:
+		return terms{desc: "Maintenance mode", at: "info", status: http.StatusServiceUnavailable}
+	case blankApp:
+		// The documentation says 503; what Heroku logs and serves is 502.
+		return terms{desc: "Blank app", at: "info", status: http.StatusBadGateway}
+	}
+	return failed("Platform error")
+}
+
+// answerable is whether there is still a client to send a page to.
+func (c code) answerable() bool {
+	status := c.terms().status
+	return status != 0 && status != statusClientClosed
+}
