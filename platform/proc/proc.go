@@ -105,10 +105,12 @@ func prepare(cmd *exec.Cmd, rec *record) {
 	if c := cmd.SysProcAttr.Credential; c != nil {
 		rec.UID = int(c.Uid)
 	}
-	cmd.Env = slices.DeleteFunc(slices.Clone(cmd.Environ()), func(kv string) bool {
-		return strings.HasPrefix(kv, markVar+"=")
-	})
-	cmd.Env = append(cmd.Env, markVar+"="+rec.mark())
+	env := cmd.Env
+	if env == nil {
+		env = cmd.Environ()
+	}
+	env = slices.DeleteFunc(slices.Clone(env), func(kv string) bool { return strings.HasPrefix(kv, markVar+"=") })
+	cmd.Env = append(env, markVar+"="+rec.mark())
 }
 
 // Get returns the live process of an id.
