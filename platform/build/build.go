@@ -194,7 +194,8 @@ func (j *job) do(ctx context.Context) (Result, error) {
 	}
 	var result Result
 	var defaults release
-	for _, p := range packs {
+	for i := range packs {
+		p := &packs[i]
 		if defaults, err = j.apply(ctx, p); err != nil {
 			return Result{}, err
 		}

@@ -78,10 +78,11 @@ func (j *job) detectAny(ctx context.Context) ([]pack, error) {
 		"See https://devcenter.heroku.com/articles/buildpacks", strings.Join(builtins(j.cfg.Buildpacks), ", "))
 }
 
-// apply runs one buildpack and returns what its bin/release says.
-func (j *job) apply(ctx context.Context, p pack) (release, error) {
+// apply runs one buildpack, which learns its title, and returns what its
+// bin/release says.
+func (j *job) apply(ctx context.Context, p *pack) (release, error) {
 	if p.title == "" {
-		title, found, err := j.detect(ctx, p)
+		title, found, err := j.detect(ctx, *p)
 		if err != nil {
 			return release{}, err
 		}
@@ -90,7 +91,7 @@ func (j *job) apply(ctx context.Context, p pack) (release, error) {
 		}
 		p.title = title
 	}
-	return j.compile(ctx, p)
+	return j.compile(ctx, *p)
 }
 
 // detect asks a buildpack whether the app is for it, and what it calls it.

@@ -122,6 +122,10 @@ func (j *job) download(ctx context.Context, u *url.URL) (io.ReadCloser, error) {
 		resp.Body.Close()
 		return nil, fmt.Errorf("the server answers %s", resp.Status)
 	}
+	if resp.ContentLength > j.cfg.Limits.Buildpack {
+		resp.Body.Close()
+		return nil, &http.MaxBytesError{Limit: j.cfg.Limits.Buildpack}
+	}
 	return resp.Body, nil
 }
 

@@ -31,7 +31,7 @@ func TestGoAppIsDetectedBuiltAndCached(t *testing.T) {
 	if diff := cmp.Diff([]string{"heroku/go"}, result.Buildpacks); diff != "" || result.Description != "Go" {
 		t.Errorf("buildpacks (-want +got):\n%s description %q", diff, result.Description)
 	}
-	if e := slug["bin/garden"]; e.mode != 0o755 || len(e.text) == 0 {
+	if e := slug["bin/garden"]; e.mode&0o100 == 0 || len(e.text) == 0 {
 		t.Errorf("bin/garden in the slug has mode %o and %d bytes", e.mode, len(e.text))
 	}
 
