@@ -1,0 +1,171 @@
+// Package controller holds the verbs of the platform, one file per noun, and
+// the reconciler that makes dynos match what the verbs have written down.
+//
+// A verb checks what it is asked, writes what should be in one transaction
+// and returns the noun; from then on it is acknowledged and survives a crash.
+// What has to happen in the world after that (dynos, release phases, add-ons
+// coming and going) is done by a crew per app and by settle, which read the
+// store and can be run again at any time.
+package controller
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"niwa/addons"
+	"niwa/addons/catalog"
+	"niwa/platform"
+	"niwa/platform/build"
+	"niwa/platform/dyno"
+	"niwa/platform/logplex"
+	"niwa/platform/rendezvous"
+	"niwa/platform/store"
+	"niwa/router/route"
+)
+
+// Config is what a controller works with. It owns none of it.
+type Config struct {
+	Store      *store.Store
+	Runner     dyno.Runner
+	Builder    *build.Builder
+	Logs       *logplex.Logplex
+	Routes     *route.Live
+	Rendezvous *rendezvous.Server
+	Catalog    *catalog.Catalog
+	Providers  map[string]addons.Provider // by the name elements.yaml gives them
+	Dir        string                     // the data directory
+	Domain     string                     // apps answer at NAME.Domain
+	RouterURL  func(host string) string   // where the router serves a host
+	GitURL     func(app string) string    // where to push an app to
+	AttachURL  func(secret string) string // where a client meets a one-off dyno
+	Isolate    bool                       // give each app a Unix user of its own
+	Log        *slog.Logger
+}
+
+// Controller carries out verbs. Its methods may be called at the same time.
+type Controller struct {
+	Config
+	outputs outputs
+	ports   ports
+
+	ctx    context.Context // ends when the controller closes
+	cancel context.CancelFunc
+	work   sync.WaitGroup // everything that goes on behind the verbs
+
+	mu    sync.Mutex
+	crews map[string]*crew // by app uuid
+	locks keyedLocks
+}
+
+// New makes a controller. Start sets it going.
+func New(cfg Config) *Controller {
+	c := &Controller{Config: cfg, crews: map[string]*crew{}, outputs: newOutputs(cfg.Dir), ports: ports{used: map[int]bool{}}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	return c
+}
+
+// Start takes up what the last run left: it ends builds that died with it,
+// goes on with add-ons and release phases, sweeps what belongs to nobody and
+// starts every app's dynos.
+func (c *Controller) Start(ctx context.Context) error {
+	apps, err := c.Apps(ctx)
+	if err != nil {
+		return err
+	}
+	if err := c.failLostBuilds(ctx); err != nil {
+		return err
+	}
+	if err := c.sweep(ctx); err != nil {
+		return err
+	}
+	if err := c.settleAddons(ctx); err != nil {
+		return err
+	}
+	for _, app := range apps {
+		c.crew(app.ID).kick()
+	}
+	return c.publish(ctx)
+}
+
+// Close stops every dyno, SIGTERM first and SIGKILL after 30 seconds, and
+// waits for all that goes on behind the verbs.
+func (c *Controller) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.cancel()
+	crews := make([]*crew, 0, len(c.crews))
+	for _, crew := range c.crews {
+		crews = append(crews, crew)
+	}
+	c.mu.Unlock()
+	for _, crew := range crews {
+		crew.dismiss()
+	}
+	done := make(chan struct{})
+	go func() { c.work.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// later runs f behind the verbs, until the controller closes.
+func (c *Controller) later(f func(ctx context.Context)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return
+	}
+	c.work.Go(func() { f(c.ctx) })
+}
+
+// report logs an internal failure of work that nobody waits for.
+func (c *Controller) report(what string, err error, args ...any) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		c.Log.Error(what, append(args, "error", err)...)
+	}
+}
+
+// app reads an app in a transaction of its own.
+func (c *Controller) app(ctx context.Context, nameOrID string) (app platform.App, err error) {
+	err = c.Store.View(ctx, func(tx *store.Tx) error {
+		app, err = tx.App(nameOrID)
+		return err
+	})
+	return app, err
+}
+
+// apiLog writes what an API call did into the app's log.
+func (c *Controller) apiLog(appID, text string) { c.Logs.Log(appID, "app", "api", text) }
+
+func newID() string { return uuid.NewString() }
+
+// now is the present as the store keeps it: microseconds, UTC.
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
+
+// keyedLocks are mutexes by name, for work that must not overlap itself.
+type keyedLocks struct {
+	mu    sync.Mutex
+	locks map[string]*sync.Mutex
+}
+
+func (k *keyedLocks) lock(name string) (unlock func()) {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = map[string]*sync.Mutex{}
+	}
+	l := k.locks[name]
+	if l == nil {
+		l = &sync.Mutex{}
+		k.locks[name] = l
+	}
+	k.mu.Unlock()
+	l.Lock()
+	return l.Unlock
+}

@@ -1,0 +1,313 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"niwa/platform"
+	"niwa/platform/dyno"
+	"niwa/platform/rendezvous"
+	"niwa/platform/store"
+)
+
+// attachTime is how long a one-off dyno waits for whoever asked for it.
+// Source: https://devcenter.heroku.com/articles/error-codes#r13-attach-error
+const attachTime = 60 * time.Second
+
+// RunRequest asks for a one-off dyno.
+type RunRequest struct {
+	Command    string
+	Attach     bool // the client comes to AttachURL for its input and output
+	Env        map[string]string
+	Size       string // empty for that of the formation
+	Type       string // empty for run
+	ForceNoTTY bool
+}
+
+// Dynos lists an app's dynos by type and number.
+func (c *Controller) Dynos(ctx context.Context, nameOrID string) ([]platform.Dyno, error) {
+	app, err := c.app(ctx, nameOrID)
+	if err != nil {
+		return nil, err
+	}
+	return c.crew(app.ID).dynos(), nil
+}
+
+// Dyno returns one dyno by name or id.
+func (c *Controller) Dyno(ctx context.Context, nameOrID, dynoNameOrID string) (platform.Dyno, error) {
+	all, err := c.Dynos(ctx, nameOrID)
+	if err != nil {
+		return platform.Dyno{}, err
+	}
+	for _, d := range all {
+		if d.Name == dynoNameOrID || d.ID == dynoNameOrID {
+			return d, nil
+		}
+	}
+	return platform.Dyno{}, platform.Missing("dyno")
+}
+
+// dynos lists what holds a post, what crashed there, and one-off dynos; not
+// workers that were relieved, whose post has another.
+func (cr *crew) dynos() []platform.Dyno {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	all := []platform.Dyno{}
+	for _, p := range cr.posts {
+		if p.worker != nil {
+			all = append(all, p.worker.dyno)
+		} else if p.crashes > 0 {
+			all = append(all, p.crashed)
+		}
+	}
+	for w := range cr.others {
+		if oneOff(w.dyno) && !done(w.relieved) {
+			all = append(all, w.dyno)
+		}
+	}
+	slices.SortFunc(all, func(a, b platform.Dyno) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(number(a), number(b)))
+	})
+	return all
+}
+
+func number(d platform.Dyno) int {
+	_, n, _ := strings.Cut(d.Name, ".")
+	i, err := strconv.Atoi(n)
+	if err != nil {
+		return 0
+	}
+	return i
+}
+
+// oneOff says that a dyno is none of the formation. Their numbers are four
+// digits long, which no place of the formation has.
+func oneOff(d platform.Dyno) bool { return number(d) > maxQuantity }
+
+// Restart stops dynos, which the reconciler then starts anew: all of an app,
+// those of a process type, or one by its name. Stopping a place of the
+// formation means the same on Heroku's Common Runtime:
+// https://devcenter.heroku.com/articles/dyno-restarts#manual-restarts
+func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error {
+	app, err := c.app(ctx, nameOrID)
+	if err != nil {
+		return err
+	}
+	cr := c.crew(app.ID)
+	found := which == ""
+	cr.mu.Lock()
+	for name, p := range cr.posts {
+		d := p.crashed
+		if p.worker != nil {
+			d = p.worker.dyno
+		}
+		if which == "" || name == which || d.ID == which || d.Type == which {
+			found = true
+			cr.relieve(p)
+		}
+	}
+	for w := range cr.others {
+		if which != "" && (w.dyno.Name == which || w.dyno.ID == which || w.dyno.Type == which) {
+			found = true
+			cr.stop(w, stopGrace)
+		}
+	}
+	cr.mu.Unlock()
+	if !found {
+		return c.noDyno(ctx, app, which)
+	}
+	c.apiLog(app.ID, fmt.Sprintf("Restart of %s by user %s", cmp.Or(which, "all dynos"), c.email(ctx)))
+	cr.kick()
+	return nil
+}
+
+// noDyno says that there is no such dyno; a process type that has none is
+// there all the same.
+func (c *Controller) noDyno(ctx context.Context, app platform.App, which string) error {
+	formation, err := c.Formation(ctx, app.ID)
+	if err != nil {
+		return err
+	}
+	for _, f := range formation {
+		if f.Type == which {
+			return nil
+		}
+	}
+	return platform.Missing("dyno")
+}
+
+// Run starts a one-off dyno of the current release. It is returned while it
+// is starting.
+func (c *Controller) Run(ctx context.Context, nameOrID string, req RunRequest) (platform.Dyno, error) {
+	if req.Command == "" {
+		return platform.Dyno{}, platform.Invalid("A one-off dyno needs a command.")
+	}
+	app, err := c.app(ctx, nameOrID)
+	if err != nil {
+		return platform.Dyno{}, err
+	}
+	cr := c.crew(app.ID)
+	in, err := cr.read(ctx)
+	if err != nil {
+		return platform.Dyno{}, err
+	}
+	if in.slug == nil {
+		return platform.Dyno{}, platform.Invalid("App %s has no code to run yet. Deploy it first: git push heroku main", app.Name)
+	}
+	d, err := oneOffDyno(in, req)
+	if err != nil {
+		return d, err
+	}
+	w := newWorker(d)
+	spec := cr.spec(w, in.app, *in.slug, in.config)
+	for name, value := range req.Env {
+		spec.Env[name] = value
+	}
+	var session *rendezvous.Session
+	if req.Attach {
+		session = c.Rendezvous.Open(attachTime)
+		w.dyno.AttachURL = c.AttachURL(session.Secret)
+		if !req.ForceNoTTY {
+			spec.TTY = terminal(req.Env)
+		}
+	}
+	if !cr.add(w) {
+		return d, platform.Errorf(platform.Unavailable, "niwa is stopping.")
+	}
+	c.apiLog(app.ID, fmt.Sprintf("Starting process with command `%s` by user %s", w.dyno.Command, c.email(ctx)))
+	begun := w.dyno
+	c.later(func(ctx context.Context) {
+		if session == nil {
+			cr.runLogged(w, spec)
+		} else {
+			cr.runAttached(ctx, w, spec, session)
+		}
+	})
+	return begun, nil
+}
+
+func oneOffDyno(in intent, req RunRequest) (platform.Dyno, error) {
+	d := platform.Dyno{
+		AppID: in.app.ID, ReleaseID: in.release.ID, Version: in.release.Version,
+		Type: cmp.Or(req.Type, "run"), Command: req.Command, Size: defaultSize,
+	}
+	d.Name = fmt.Sprintf("%s.%d", d.Type, 1000+rand.IntN(9000))
+	for _, f := range in.formation {
+		d.Size = f.Size
+		if f.Type == req.Command {
+			d.Command = f.Command // heroku run worker: the process type's own command
+		}
+	}
+	if req.Size != "" {
+		size, ok := platform.SizeNamed(req.Size)
+		if !ok {
+			return d, platform.Invalid("No such dyno size as %s.", req.Size)
+		}
+		d.Size = size.Name
+	}
+	return d, nil
+}
+
+// terminal reads the size that the client's terminal had when it asked.
+func terminal(env map[string]string) *dyno.TTY {
+	size := func(name string, otherwise int) int {
+		if n, err := strconv.Atoi(env[name]); err == nil && n > 0 && n < 10_000 {
+			return n
+		}
+		return otherwise
+	}
+	return &dyno.TTY{Cols: size("COLUMNS", 80), Rows: size("LINES", 24)}
+}
+
+// add takes on a worker that holds no post; not when the crew is dismissed.
+func (cr *crew) add(w *worker) bool {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if cr.dismissed {
+		return false
+	}
+	cr.others[w] = true
+	return true
+}
+
+// runLogged runs a worker whose output goes into the app's log.
+func (cr *crew) runLogged(w *worker, spec dyno.Spec) {
+	lines := cr.c.Logs.Writer(cr.appID, "app", w.dyno.Name)
+	spec.Output = lines
+	cr.run(w, spec)
+	cr.c.report("ending the log of a dyno", lines.Close(), "dyno", w.dyno.Name)
+}
+
+// runAttached waits for the client and then lets it talk to the dyno.
+func (cr *crew) runAttached(ctx context.Context, w *worker, spec dyno.Spec, session *rendezvous.Session) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cr.c.work.Go(func() {
+		select {
+		case <-w.relieved:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	cr.say(w, "Awaiting client")
+	conn, err := session.Accept(ctx)
+	if err != nil {
+		cr.say(w, "Error R13 (Attach error) -> Failed to attach to process")
+		cr.finish(w)
+		return
+	}
+	spec.Output, spec.Stdin = conn, conn
+	if spec.TTY == nil {
+		spec.Stdin = rendezvous.StdinEOF(conn)
+	}
+	cr.run(w, spec)
+	if err := conn.Close(); err != nil {
+		cr.c.Log.Debug("closing a rendezvous", "dyno", w.dyno.Name, "error", err)
+	}
+}
+
+// runReleaseDyno runs the release command of a release and returns its exit
+// status.
+func (c *Controller) runReleaseDyno(ctx context.Context, app platform.App, r platform.Release, out io.Writer) (int, error) {
+	if r.SlugID == nil {
+		return 0, errors.New("the release has no slug")
+	}
+	var slug platform.Slug
+	var config platform.Config
+	err := c.Store.View(ctx, func(tx *store.Tx) (err error) {
+		if slug, err = tx.Slug(app.ID, *r.SlugID); err != nil {
+			return err
+		}
+		own, err := tx.ReleaseConfig(r)
+		if err != nil {
+			return err
+		}
+		config, err = withAddons(tx, app.ID, own)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	cr := c.crew(app.ID)
+	w := newWorker(platform.Dyno{
+		AppID: app.ID, ReleaseID: r.ID, Version: r.Version, Type: releaseType,
+		Name:    fmt.Sprintf("%s.%d", releaseType, 1000+rand.IntN(9000)),
+		Command: slug.ProcessTypes[releaseType], Size: defaultSize,
+	})
+	if !cr.add(w) {
+		return 0, context.Canceled
+	}
+	spec := cr.spec(w, app, slug, config)
+	lines := c.Logs.Writer(app.ID, "app", w.dyno.Name)
+	spec.Output = io.MultiWriter(out, lines)
+	exit := cr.run(w, spec)
+	return exit.Code, lines.Close()
+}

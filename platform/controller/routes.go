@@ -1,0 +1,102 @@
+package controller
+
+import (
+	"context"
+
+	"niwa/platform"
+	"niwa/platform/store"
+	"niwa/router/route"
+)
+
+// publish gives the router a new table of all apps. Calls come one after the
+// other, each with what is true when its turn comes, so that an older picture
+// never replaces a newer one.
+func (c *Controller) publish(ctx context.Context) error {
+	defer c.locks.lock("routes")()
+	var entries []route.Entry
+	err := c.Store.View(ctx, func(tx *store.Tx) error {
+		apps, err := tx.Apps()
+		if err != nil {
+			return err
+		}
+		for _, app := range apps {
+			e, err := c.route(tx, app)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, e)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.Routes.Swap(route.New(entries))
+}
+
+func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) {
+	e := route.Entry{Hosts: []string{c.Host(app)}, App: route.App{ID: app.ID, Name: app.Name}}
+	current, err := tx.CurrentRelease(app.ID)
+	if err != nil && !missing(err) {
+		return e, err
+	}
+	config, err := tx.ReleaseConfig(current)
+	if err != nil {
+		return e, err
+	}
+	e.App.ErrorPageURL, e.App.MaintenancePageURL = config["ERROR_PAGE_URL"], config["MAINTENANCE_PAGE_URL"]
+	formation, err := tx.Formation(app.ID)
+	if err != nil {
+		return e, err
+	}
+	webs := 0
+	for _, f := range formation {
+		if f.Type == "web" {
+			webs = f.Quantity
+		}
+	}
+	var starting bool
+	e.App.Dynos, starting = c.crew(app.ID).webs()
+	switch {
+	case app.Maintenance:
+		e.App.State = route.Maintenance
+	case current.SlugID == nil:
+		e.App.State = route.Blank
+	case len(e.App.Dynos) > 0:
+		e.App.State = route.Serving
+	case webs == 0:
+		e.App.State = route.NoDynos
+	case starting:
+		e.App.State = route.Starting
+	default:
+		e.App.State = route.Crashed
+	}
+	return e, nil
+}
+
+// webs lists the web dynos that are up, and says whether others may still
+// come up: they are starting, or are yet to be started.
+func (cr *crew) webs() (up []route.Dyno, starting bool) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	any := false
+	for _, p := range cr.posts {
+		switch {
+		case p.worker == nil:
+			any = any || p.crashed.Type == "web"
+		case p.worker.dyno.Type != "web":
+		case p.worker.dyno.State == platform.DynoUp:
+			up = append(up, route.Dyno{Name: p.worker.dyno.Name, Addr: address(p.worker.dyno)})
+			any = true
+		default:
+			starting, any = true, true
+		}
+	}
+	return up, starting || !any
+}
+
+// Host is where an app answers.
+func (c *Controller) Host(app platform.App) string { return app.Name + "." + c.Domain }
+
+// WebURL is the address of an app for people.
+func (c *Controller) WebURL(app platform.App) string { return c.RouterURL(c.Host(app)) }

@@ -1,0 +1,86 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"niwa/platform/store"
+)
+
+func (c *Controller) slugPath(id string) string {
+	return filepath.Join(c.Dir, "slugs", id+".tgz")
+}
+
+// sweep removes what is on disk for apps, slugs and builds that no longer
+// exist: a destroyed app's, and what a crash left half made.
+func (c *Controller) sweep(ctx context.Context) error {
+	defer c.locks.lock("sweep")()
+	found := map[string][]string{}
+	for _, dir := range []string{"repos", "cache", "logs", "slugs", "output"} {
+		entries, err := os.ReadDir(filepath.Join(c.Dir, dir))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			found[dir] = append(found[dir], e.Name())
+		}
+	}
+	// What is known is read after what is there, so that nothing made in
+	// between is taken for an orphan. A slug has the id of its build, whose
+	// row is there before it.
+	known, err := c.known(ctx)
+	if err != nil {
+		return err
+	}
+	for dir, names := range found {
+		for _, name := range names {
+			id, _, _ := strings.Cut(name, ".")
+			if known[id] || len(id) != len(newID()) {
+				continue
+			}
+			if dir == "logs" {
+				err = errors.Join(err, c.Logs.Delete(id))
+			}
+			err = errors.Join(err, os.RemoveAll(filepath.Join(c.Dir, dir, name)))
+		}
+	}
+	return err
+}
+
+// known are the ids of everything that may have files.
+func (c *Controller) known(ctx context.Context) (map[string]bool, error) {
+	ids := map[string]bool{}
+	err := c.Store.View(ctx, func(tx *store.Tx) error {
+		apps, err := tx.Apps()
+		if err != nil {
+			return err
+		}
+		slugs, err := tx.Slugs()
+		if err != nil {
+			return err
+		}
+		for _, s := range slugs {
+			ids[s.ID] = true
+		}
+		for _, app := range apps {
+			ids[app.ID] = true
+			releases, err1 := tx.Releases(app.ID)
+			builds, err2 := tx.Builds(app.ID)
+			if err := errors.Join(err1, err2); err != nil {
+				return err
+			}
+			for _, r := range releases {
+				ids[r.ID] = true
+			}
+			for _, b := range builds {
+				ids[b.ID] = true
+			}
+		}
+		return nil
+	})
+	return ids, err
+}
