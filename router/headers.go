@@ -62,7 +62,7 @@ func answered(dst http.Header, resp *http.Response, r *http.Request) {
 		dst[name] = values
 	}
 	removeHopByHop(dst)
-	if resp.StatusCode < 200 {
+	if resp.StatusCode < 200 && resp.StatusCode != http.StatusSwitchingProtocols {
 		return
 	}
 	for name := range resp.Trailer {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -41,10 +42,17 @@ func (x *exchange) tunnel(conn *dynoConn, resp *http.Response) error {
 		return clientInterrupted
 	}
 
+	// Past net/http's reader, which takes the end of the client's side for the
+	// end of the client.
+	early, err := buffered.Peek(buffered.Reader.Buffered())
+	if err != nil {
+		return clientInterrupted
+	}
+	fromClient := io.MultiReader(bytes.NewReader(early), client)
 	clientEnded := make(chan struct{})
 	go func() {
 		defer close(clientEnded)
-		if x.pipe(conn, buffered, conn.Conn) != nil {
+		if x.pipe(conn, fromClient, conn.Conn) != nil {
 			conn.Close()
 		}
 	}()
