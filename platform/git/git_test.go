@@ -249,15 +249,16 @@ func TestRemoteLinesArriveWhileTheBuildRuns(t *testing.T) {
 	}
 	var all bytes.Buffer
 	buf := make([]byte, 1024)
+	told := false
 	for open := true; open; {
 		n, err := stderr.Read(buf)
 		all.Write(buf[:n])
-		if seen != nil && strings.Contains(all.String(), "remote: -----> line one") {
+		if !told && strings.Contains(all.String(), "remote: -----> line one") {
 			if strings.Contains(all.String(), "line two") {
 				t.Error("line two came before the client had line one")
 			}
 			close(seen)
-			seen = nil
+			told = true
 		}
 		open = err == nil
 	}

@@ -37,6 +37,10 @@ func (s *Server) advertise(c *fiber.Ctx) error {
 		return s.refuse(c, err)
 	}
 	p.stdin.Close()
+	if !p.out.speaks() {
+		<-p.ended
+		return s.refuse(c, fmt.Errorf("%s has nothing to say of %s: %w", service, dir, p.err))
+	}
 	// Protocol version 2 has no such line.
 	// Source: https://git-scm.com/docs/protocol-v2#_http_transport
 	head := ""

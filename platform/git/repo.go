@@ -34,6 +34,10 @@ func (s *Server) settings() [][2]string {
 		{"core.hooksPath", s.hooks()},
 		{"core.fsync", "committed"}, // what was acknowledged survives a power cut
 		{"transfer.fsckObjects", "true"},
+		// Harmless slips of old tools, in the history of many a project.
+		{"receive.fsck.badTimezone", "ignore"},
+		{"receive.fsck.missingSpaceBeforeDate", "ignore"},
+		{"receive.fsck.zeroPaddedFilemode", "ignore"},
 		{"receive.maxInputSize", strconv.FormatInt(s.maxPush, 10)},
 		{"receive.denyNonFastForwards", "false"},
 		{"receive.denyDeletes", "false"}, // of main and master by the hook
