@@ -3,7 +3,6 @@
 #   make test   every test that this machine can run, and what was skipped
 
 MODULES := . sample-app/go
-GOFILES  = $(shell find . -name '*.go' -not -path './dist/*')
 SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app --include='*' 2>/dev/null)
 
 .PHONY: build run test lint clean
@@ -23,7 +22,7 @@ lint: lint-go lint-shell
 
 .PHONY: lint-go lint-shell
 lint-go:
-	@unformatted=$$(gofmt -l $(GOFILES)); \
+	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted; run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
 	@staticcheck=$$(go tool -n staticcheck) && for module in $(MODULES); do \
 		echo "go vet, staticcheck: $$module"; \

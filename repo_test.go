@@ -22,7 +22,7 @@ import (
 // or a func field that platform/instance fills in. A package in no row fails.
 func arrows() map[string][]string {
 	return map[string][]string{
-		".": {"platform/cli", "sample-app"},
+		".": {"platform/cli"},
 
 		"platform":              {},
 		"platform/pki":          {},
@@ -39,7 +39,7 @@ func arrows() map[string][]string {
 		"platform/api":          {"platform", "platform/controller", "platform/logplex"},
 		"platform/api/listener": {},
 		"platform/git":          {"platform"},
-		"platform/cli":          {"platform", "platform/client", "platform/instance", "addons/engine", "sample-app"},
+		"platform/cli":          {"platform", "platform/client", "platform/instance", "addons/engine"},
 
 		// The wiring: it alone knows everybody, and only cli knows it.
 		"platform/instance": {"platform", "platform/api", "platform/api/listener", "platform/build", "platform/controller",
@@ -56,8 +56,6 @@ func arrows() map[string][]string {
 		"addons/engine":   {"platform/pki", "platform/proc"},
 		"addons/postgres": {"platform", "addons", "addons/catalog", "addons/engine", "platform/pki", "platform/proc"},
 		"addons/redis":    {"platform", "addons", "addons/catalog", "addons/engine", "platform/pki", "platform/proc"},
-
-		"sample-app": {},
 
 		// For tests, and for the tools of this repository.
 		"platform/platformtest":      {"platform", "platform/client", "platform/instance"},
