@@ -41,15 +41,14 @@ func (x *exchange) connect() (*dynoConn, error) {
 	backoff := firstBackoff
 	for attempts := 1; ; {
 		changed := x.router.routes.Changed()
-		table := x.router.routes.Table()
-		app, ok := table.Lookup(x.req.Host)
+		app, ok := x.router.routes.Table().Lookup(x.req.Host)
 		if !ok {
 			return nil, noWebProcesses // it was destroyed while the request waited
 		}
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		if b := x.router.fleet.pick(table, app, time.Now()); b != nil {
+		if b := x.router.fleet.pick(app, time.Now()); b != nil {
 			c, err := x.open(b)
 			if err == nil || attempts >= min(maxAttempts, len(app.Dynos)) || x.ctx.Err() != nil {
 				return c, err

@@ -18,6 +18,7 @@ const inFlightPerDyno = 200
 // connection lately, how busy they are with its requests, and the connections
 // it keeps to them.
 type fleet struct {
+	routes *route.Live
 	choose policy.Policy
 
 	mu       sync.Mutex
@@ -42,8 +43,8 @@ type backend struct {
 	gone        bool        // no longer in the table: keeps no connection
 }
 
-func newFleet(choose policy.Policy) *fleet {
-	return &fleet{choose: choose, backends: make(map[backendKey]*backend), inFlight: make(map[string]int)}
+func newFleet(routes *route.Live, choose policy.Policy) *fleet {
+	return &fleet{routes: routes, choose: choose, backends: make(map[backendKey]*backend), inFlight: make(map[string]int)}
 }
 
 // enter counts a request for the app in; it is false when the app has as many
@@ -68,10 +69,10 @@ func (f *fleet) leave(app *route.App) {
 
 // pick chooses a dyno for a request, which has it until done. It is nil when
 // all are quarantined.
-func (f *fleet) pick(table *route.Table, app *route.App, now time.Time) *backend {
+func (f *fleet) pick(app *route.App, now time.Time) *backend {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.prune(table)
+	f.prune()
 	var free []*backend
 	var load []policy.Dyno
 	for _, dyno := range app.Dynos {
@@ -100,7 +101,8 @@ func (f *fleet) backend(key backendKey) *backend {
 
 // prune forgets the dynos that a new table no longer has. One that still
 // serves requests ends them on its own.
-func (f *fleet) prune(table *route.Table) {
+func (f *fleet) prune() {
+	table := f.routes.Table()
 	if f.table == table {
 		return
 	}

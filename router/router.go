@@ -87,7 +87,7 @@ func New(c Config) *Router {
 		routes:   c.Routes,
 		log:      c.Log,
 		timeouts: c.Timeouts.orHeroku(),
-		fleet:    newFleet(policy.Random(rand.IntN)),
+		fleet:    newFleet(c.Routes, policy.Random(rand.IntN)),
 		buffers:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
 	}
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())

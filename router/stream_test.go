@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -323,9 +324,7 @@ func TestARequestWaitsForADynoToComeUp(t *testing.T) {
 	h := start(t, route.App{State: route.Starting}, Timeouts{})
 	c := h.dial(t)
 	io.WriteString(c, get("/"))
-	for h.queued() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	waitFor(t, "the request waits", func() bool { return h.queued() == 1 })
 	h.swap(t, route.App{State: route.Starting})
 	h.swap(t, serving(httpDyno(t, ok)))
 	if resp, _, err := answerOn(bufio.NewReader(c)); err != nil || resp.StatusCode != 200 {
@@ -337,4 +336,60 @@ func (h *harness) queued() int {
 	h.fleet.mu.Lock()
 	defer h.fleet.mu.Unlock()
 	return h.fleet.inFlight["id-of-app"]
+}
+
+func TestARequestThatWaitsLearnsThatTheAppCrashed(t *testing.T) {
+	t.Parallel()
+	h := start(t, route.App{State: route.Starting}, Timeouts{})
+	c := h.dial(t)
+	io.WriteString(c, get("/"))
+	waitFor(t, "the request waits", func() bool { return h.queued() == 1 })
+	h.swap(t, route.App{State: route.Crashed})
+	if resp, _, err := answerOn(bufio.NewReader(c)); err != nil || resp.StatusCode != 503 {
+		t.Errorf("got %v, %v", resp, err)
+	}
+	if got := h.line(t); !strings.Contains(got, "code=H10") {
+		t.Errorf("logged %s", got)
+	}
+}
+
+func TestAClientThatDoesNotFinishItsHeaderIsCutHoweverItTrickles(t *testing.T) {
+	t.Parallel()
+	h := start(t, serving(refusing(t)), Timeouts{Client: 200 * time.Millisecond})
+	c := h.dial(t)
+	go func() {
+		for {
+			if _, err := io.WriteString(c, "A"); err != nil {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	// Cut, with or without a word.
+	if got, err := io.ReadAll(c); os.IsTimeout(err) || len(got) > 0 && !strings.HasPrefix(string(got), "HTTP/1.1 4") {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestAClientConnectionServesManyRequestsInOrder(t *testing.T) {
+	t.Parallel()
+	d, made, _ := counting(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprint(w, r.URL.Path, string(body))
+	})
+	h := start(t, serving(d), Timeouts{})
+	c := h.dial(t)
+	in := bufio.NewReader(c)
+	// Pipelined: all are there before the first is answered.
+	for i := range 50 {
+		fmt.Fprintf(c, "POST /%d HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1\r\n\r\nx", i)
+	}
+	for i := range 50 {
+		if _, body, err := answerOn(in); err != nil || body != fmt.Sprintf("/%dx", i) {
+			t.Fatalf("answer %d is %q, %v", i, body, err)
+		}
+	}
+	if n := made.Load(); n > 10 {
+		t.Errorf("50 requests with a body made %d connections", n)
+	}
 }

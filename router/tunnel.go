@@ -20,6 +20,9 @@ const closing = 5 * time.Second
 // nothing went either way for Idle.
 func (x *exchange) tunnel(conn *dynoConn, resp *http.Response) error {
 	<-x.upload.done
+	if err := x.upload.fault(); err != nil {
+		return err
+	}
 	client, buffered, err := x.rc.Hijack()
 	if err != nil {
 		return clientInterrupted

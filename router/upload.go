@@ -52,7 +52,7 @@ func newUpload(x *exchange) *upload {
 // once. A client that asks first is told to go on.
 func (u *upload) start(conn *dynoConn, header http.Header) {
 	u.started = true
-	if u.body && httpguts.HeaderValuesContainsToken(u.x.req.Header["Expect"], "100-continue") {
+	if u.body && u.x.req.ProtoAtLeast(1, 1) && httpguts.HeaderValuesContainsToken(u.x.req.Header["Expect"], "100-continue") {
 		u.x.rc.SetWriteDeadline(time.Now().Add(u.x.router.timeouts.Idle))
 		u.x.w.WriteHeader(http.StatusContinue)
 	}
