@@ -72,7 +72,7 @@ func probeRedis(mode Mode) Report {
 		r.Engine, r.Detail = Embedded, "a Redis inside niwa: data are lost when niwa stops, and memory is not limited"
 	}
 	if mode.Allows(Native) {
-		r.Missing, r.Fix = "redis-server", FixRedis
+		r.Missing, r.Fix = "redis-server "+OldestRedis+" or newer", FixRedis
 	}
 	return r
 }

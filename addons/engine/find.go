@@ -70,6 +70,10 @@ func PostgresIn(dir string) (Postgres, bool) {
 // Program is the path of one of the installation's programs.
 func (p Postgres) Program(name string) string { return filepath.Join(p.Bin, name) }
 
+// OldestRedis is the oldest version that will do: the first whose ACLs know
+// channels.
+const OldestRedis = "6.2"
+
 // Redis is an installation of the server.
 type Redis struct {
 	Path    string
@@ -84,7 +88,8 @@ func FindRedis() (Redis, bool) {
 		if err != nil {
 			continue
 		}
-		if version, ok := version(path); ok {
+		version, ok := version(path)
+		if ok && slices.Compare(numbers(version), numbers(OldestRedis)) >= 0 {
 			return Redis{Path: path, Version: version}, true
 		}
 	}

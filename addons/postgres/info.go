@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"niwa/addons"
+	"niwa/addons/engine"
 )
 
 // Info has the rows of pg:info, under Heroku's names and in its order, and
@@ -31,29 +32,20 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 		return nil, err
 	}
 	rows := []addons.Row{
-		row("Plan", humanPlan(plan.Name)),
-		row("Status", "Available"),
-		row("Connections", of(connections, plan.Connections)),
-		row("PG Version", c.Version),
-		row("Created", r.CreatedAt.Format("2006-01-02 15:04")),
-		row("Data Size", dataSize(size, plan)),
-		row("Tables", strconv.Itoa(tables)),
-		row("Fork/Follow", "Unsupported"),
-		row("Rollback", "Unsupported"),
-		row("Continuous Protection", "Off"),
-		row("Maintenance", "not required"),
-		row("Engine", fmt.Sprintf("%s, PostgreSQL %s", c.engine, c.Version)),
+		engine.Row("Plan", engine.HumanPlan(plan.Name)),
+		engine.Row("Status", "Available"),
+		engine.Row("Connections", engine.Of(connections, plan.Connections)),
+		engine.Row("PG Version", c.Version),
+		engine.Row("Created", r.CreatedAt.Format("2006-01-02 15:04")),
+		engine.Row("Data Size", dataSize(size, plan)),
+		engine.Row("Tables", strconv.Itoa(tables)),
+		engine.Row("Fork/Follow", "Unsupported"),
+		engine.Row("Rollback", "Unsupported"),
+		engine.Row("Continuous Protection", "Off"),
+		engine.Row("Maintenance", "not required"),
+		engine.Row("Engine", fmt.Sprintf("%s, PostgreSQL %s", c.engine, c.Version)),
 	}
 	return rows, nil
-}
-
-func row(name string, values ...string) addons.Row { return addons.Row{Name: name, Values: values} }
-
-func of(used, limit int) string {
-	if limit == 0 {
-		return strconv.Itoa(used)
-	}
-	return fmt.Sprintf("%d/%d", used, limit)
 }
 
 // dataSize is Heroku's form for plans that hold a limit against it, and the

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -189,16 +188,4 @@ func ident(name string) string { return pgx.Identifier{name}.Sanitize() }
 func isMissing(err error) bool {
 	var e *platform.Error
 	return errors.As(err, &e) && e.ID == platform.NotFound
-}
-
-// humanPlan is how Heroku prints a plan: "Essential 0".
-func humanPlan(name string) string {
-	_, slug, _ := strings.Cut(name, ":")
-	words := strings.Split(slug, "-")
-	for i, w := range words {
-		if w != "" {
-			words[i] = strings.ToUpper(w[:1]) + w[1:]
-		}
-	}
-	return strings.Join(words, " ")
 }

@@ -1,0 +1,197 @@
+package addonstest
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"niwa/addons"
+	"niwa/addons/engine"
+)
+
+func information(t *testing.T, f *fixture) {
+	informer, ok := f.Provider.(addons.Informer)
+	if !ok {
+		t.Skip("needs a provider that informs")
+	}
+	id, config := f.provision(t)
+	put(t, f.dial(t, config), "kept", "yes")
+	rows, err := informer.Info(t.Context(), id, f.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := map[string]string{}
+	for _, row := range rows {
+		facts[row.Name] = strings.Join(row.Values, " ")
+	}
+	for _, name := range []string{"Plan", "Status", "Created", "Connections", "Engine"} {
+		if facts[name] == "" {
+			t.Errorf("there is no row %q in %v", name, facts)
+		}
+	}
+	if facts["Plan"] != engine.HumanPlan(f.Plan.Name) || !strings.HasPrefix(facts["Connections"], "1/") {
+		t.Errorf("with one connection open: %v", facts)
+	}
+	for name, value := range facts {
+		if strings.Contains(value, secret(t, config)) {
+			t.Errorf("the row %q holds the secret", name)
+		}
+	}
+}
+
+func readOnlyCredential(t *testing.T, f *fixture) {
+	creator, ok := f.Provider.(addons.CredentialCreator)
+	if !ok {
+		t.Skip("needs a provider of credentials")
+	}
+	id, owner := f.provision(t)
+	config, err := creator.CreateCredential(t.Context(), id, "readonly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := creator.CreateCredential(t.Context(), id, "readonly"); err != nil || !cmp.Equal(again, config) {
+		t.Errorf("making it twice gives another: %v", err)
+	}
+	put(t, f.dial(t, owner), "kept", "yes") // after it was made: rights reach what comes later
+	reader := f.dial(t, config)
+	wantValue(t, reader, "kept", "yes")
+	if err := reader.Put(t.Context(), "kept", "no"); !f.WriteRefused(err) {
+		t.Errorf("it may write: %v", err)
+	}
+	wantValue(t, f.dial(t, owner), "kept", "yes")
+
+	all, err := f.Provider.(addons.CredentialLister).Credentials(t.Context(), id)
+	want := map[string]map[string]string{addons.Default: owner, "readonly": config}
+	if err != nil || !cmp.Equal(all, want) {
+		t.Errorf("%d credentials are listed, %v", len(all), err)
+	}
+	destroyer := f.Provider.(addons.CredentialDestroyer)
+	if err := destroyer.DestroyCredential(t.Context(), id, addons.Default); err == nil {
+		t.Error("the default credential was destroyed")
+	}
+	for range 2 {
+		if err := destroyer.DestroyCredential(t.Context(), id, "readonly"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.refused(t, config, "its credential was destroyed")
+	if _, err := reader.Get(t.Context(), "kept"); err == nil {
+		t.Error("a connection of the destroyed credential still works")
+	}
+	for _, name := range []string{"", "a b", "x'; drop role postgres; --", strings.Repeat("x", 200)} {
+		if _, err := creator.CreateCredential(t.Context(), id, name); err == nil {
+			t.Errorf("made a credential called %q", name)
+		}
+	}
+}
+
+func statistics(t *testing.T, f *fixture) {
+	resetter, ok := f.Provider.(addons.StatsResetter)
+	if !ok {
+		t.Skip("needs a provider that counts")
+	}
+	id, _ := f.provision(t)
+	if err := resetter.ResetStats(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+}
+
+// secrecy looks where any user of the machine can look.
+func secrecy(t *testing.T, f *fixture) {
+	_, config := f.provision(t)
+	needle := []byte(secret(t, config))
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		data, err := os.ReadFile(line)
+		if err == nil && bytes.Contains(data, needle) { // one may have ended
+			t.Errorf("%s holds the secret", line)
+		}
+	}
+	err = filepath.WalkDir(f.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a server removed it meanwhile
+		}
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		isLog := strings.Contains(filepath.Base(path), "server.log")
+		if info.Mode().Perm()&0o077 == 0 && !isLog || info.Size() > 1<<20 {
+			return nil
+		}
+		if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, needle) {
+			t.Errorf("%s, mode %v, holds the secret", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func killed(t *testing.T, f *fixture) {
+	if f.Process == nil {
+		t.Skip("needs a server process")
+	}
+	id, config := f.provision(t)
+	put(t, f.dial(t, config), "kept", "yes")
+	process, ok := f.Procs.Get(f.Process(id))
+	if !ok {
+		t.Fatalf("no process %s", f.Process(id))
+	}
+	if err := syscall.Kill(process.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-process.Done()
+	eventually(t, "the same config works again", func() error {
+		client, err := f.Dial(t.Context(), config)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		return client.Put(t.Context(), "again", "yes")
+	})
+	if diff := cmp.Diff(config, f.provisionAs(t, id)); diff != "" {
+		t.Error("the config changed")
+	}
+}
+
+func restart(t *testing.T, f *fixture) {
+	var configs []map[string]string
+	for range 3 {
+		_, config := f.provision(t)
+		put(t, f.dial(t, config), "kept", "yes")
+		configs = append(configs, config)
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.refused(t, configs[0], "the provider is closed")
+	if _, err := f.Provision(t.Context(), f.request("8c3a9e3e-57b8-4fd2-b2ad-3d1b4e7ec5a0")); err == nil {
+		t.Error("a closed provider provisions")
+	}
+	f.reopen(t)
+	for _, config := range configs {
+		client := f.dial(t, config)
+		if f.Durable {
+			wantValue(t, client, "kept", "yes")
+		}
+		put(t, client, "more", "yes")
+	}
+}

@@ -1,0 +1,148 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"niwa/addons"
+	"niwa/addons/addonstest"
+	"niwa/addons/engine"
+	"niwa/addons/postgres"
+	"niwa/platform/platformtest/need"
+)
+
+func plan(name string, connections int) addons.Plan {
+	return addons.Plan{Name: "heroku-postgresql:" + name, Connections: connections, StorageBytes: 1 << 30}
+}
+
+func suite(mode engine.Mode) addonstest.Suite {
+	return addonstest.Suite{
+		Mode: mode,
+		Open: func(ctx context.Context, c addonstest.Config) (addonstest.Provider, error) {
+			return postgres.New(ctx, postgres.Config(c))
+		},
+		Dial:    dial,
+		Plan:    plan("essential-0", 4),
+		Larger:  plan("standard-0", 7),
+		Durable: true,
+		Process: func(string) string { return "postgres" },
+		Remains: remains,
+		WriteRefused: func(err error) bool {
+			var e *pgconn.PgError
+			return errors.As(err, &e) && e.Code == "42501" // insufficient_privilege
+		},
+	}
+}
+
+func TestTheNativeEngineKeepsTheContract(t *testing.T) {
+	needPostgres(t)
+	addonstest.Run(t, suite(engine.Native))
+}
+
+func TestTheEmbeddedEngineKeepsTheContract(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs the time of a download")
+	}
+	addonstest.Run(t, suite(engine.Embedded))
+}
+
+func needPostgres(t testing.TB) {
+	t.Helper()
+	if len(engine.FindPostgres()) == 0 {
+		need.Reason(t, "needs postgres: "+engine.FixPostgres)
+	}
+}
+
+type client struct{ conn *pgx.Conn }
+
+func dial(ctx context.Context, config map[string]string) (addonstest.Client, error) {
+	conn, err := pgx.Connect(ctx, config["URL"]+"?sslmode=require")
+	if err != nil {
+		return nil, err
+	}
+	return client{conn}, nil
+}
+
+func (c client) Put(ctx context.Context, key, value string) error {
+	_, err := c.conn.Exec(ctx, "create table if not exists kept (key text primary key, value text)")
+	var e *pgconn.PgError
+	if errors.As(err, &e) && e.Code == "42501" { // the reader may still try to write
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = c.conn.Exec(ctx, "insert into kept values ($1, $2) on conflict (key) do update set value = excluded.value", key, value)
+	return err
+}
+
+func (c client) Get(ctx context.Context, key string) (value string, err error) {
+	err = c.conn.QueryRow(ctx, "select value from kept where key = $1", key).Scan(&value)
+	return value, err
+}
+
+func (c client) Secure(ctx context.Context) (secure bool, err error) {
+	err = c.conn.QueryRow(ctx, "select ssl from pg_stat_ssl where pid = pg_backend_pid()").Scan(&secure)
+	return secure, err
+}
+
+func (c client) Close() { _ = c.conn.Close(context.Background()) }
+
+// superuser opens the cluster of a provider's directory as nobody but niwa
+// should be able to.
+func superuser(t *testing.T, dir string) *pgx.Conn {
+	t.Helper()
+	var record struct {
+		Port     uint16
+		Password string
+	}
+	if err := engine.Load(filepath.Join(dir, "cluster.json"), &record); err != nil {
+		t.Fatal(err)
+	}
+	config, err := pgx.ParseConfig("host=127.0.0.1 user=postgres dbname=postgres sslmode=require")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Port, config.Password = record.Port, record.Password
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+func remains(t *testing.T, dir, id string) []string {
+	t.Helper()
+	rows, err := superuser(t, dir).Query(t.Context(),
+		"select datname from pg_database where datname = $1 union all select rolname from pg_roles where rolname = any($2)",
+		engine.Name("d", "database", id), []string{engine.Name("u", "role", id, "default"), engine.Name("u", "role", id, "readonly")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return left
+}
+
+func TestSecretFilesAreTheOwnersAlone(t *testing.T) {
+	p, home := open(t)
+	provision(t, p)
+	for _, name := range []string{"cluster.json", "tls/server-key.pem", "cluster/pg_hba.conf"} {
+		info, err := os.Stat(filepath.Join(home.Dir, "engine", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package redis
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"niwa/addons"
+)
+
+// adminUser is niwa's own login.
+const adminUser = "niwa"
+
+// directive is a line of redis.conf that CONFIG SET can change too.
+type directive struct{ name, value string }
+
+func directives(r record) []directive {
+	clients := 10000
+	if r.Plan.Connections > 0 {
+		clients = r.Plan.Connections + 1 // niwa holds one
+	}
+	return []directive{
+		{"maxclients", strconv.Itoa(clients)},
+		{"maxmemory", strconv.FormatInt(r.Plan.MemoryBytes, 10)},
+		{"maxmemory-policy", r.setting("maxmemory_policy")},
+		{"timeout", r.setting("timeout")},
+		{"notify-keyspace-events", r.setting("notify_keyspace_events")},
+	}
+}
+
+// configFile is the whole redis.conf. Snapshots are the persistence: what was
+// written in the minute before a kill -9 is lost.
+func configFile(r record) string {
+	lines := []string{
+		"# Written by niwa.",
+		"bind 127.0.0.1",
+		"port 0",
+		fmt.Sprintf("tls-port %d", r.Port),
+		"tls-cert-file server.pem",
+		"tls-key-file server-key.pem",
+		"tls-auth-clients no",
+		"aclfile users.acl",
+		"daemonize no",
+		"databases 16",
+		"save 60 1",
+		"dbfilename dump.rdb",
+		"stop-writes-on-bgsave-error no", // a full disk is no reason to stop being a cache
+		"loglevel notice",
+	}
+	for _, d := range directives(r) {
+		lines = append(lines, fmt.Sprintf("%s %q", d.name, d.value))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// user is a line of the ACL file.
+type user struct{ name, rules string }
+
+// users are the logins of a server, with their rights. Passwords are given as
+// hashes, so that none is in a file of the server's or in its memory.
+//
+// The default user may do what concerns its data; what would lift the plan's
+// limits, write elsewhere on the disk or reach other machines is niwa's.
+func users(r record) []user {
+	all := []user{
+		{adminUser, login(r.Admin) + " ~* &* +@all"},
+		{addons.Default, login(r.Credentials[addons.Default]) +
+			" ~* &* +@all -@admin -migrate +client|list +slowlog +latency +lastsave +monitor +acl|whoami"},
+	}
+	if secret := r.Credentials[readOnly]; secret != "" {
+		all = append(all, user{readOnly, login(secret) +
+			" ~* &* +@read +@connection +@transaction +subscribe +psubscribe +unsubscribe +punsubscribe" +
+			" -@dangerous -@admin +info +command +acl|whoami"})
+	}
+	return all
+}
+
+func login(password string) string {
+	sum := sha256.Sum256([]byte(password))
+	return "reset on #" + hex.EncodeToString(sum[:])
+}
