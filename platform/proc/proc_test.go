@@ -326,16 +326,20 @@ func TestTornRecordsAreForgotten(t *testing.T) {
 
 const helperVar = "NIWA_TEST_PROC_HELPER"
 
-// TestHelper is not a test: it is a platform that starts children and is then
-// killed by TestACrashLeavesNothing.
-func TestHelper(t *testing.T) {
-	dir := os.Getenv(helperVar)
-	if dir == "" {
-		t.SkipNow()
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(helperVar); dir != "" {
+		fmt.Fprintln(os.Stderr, crashing(dir))
+		os.Exit(1)
 	}
+	os.Exit(m.Run())
+}
+
+// crashing is a platform that starts children and is then killed by
+// TestACrashLeavesNothing.
+func crashing(dir string) error {
 	table, err := proc.Open(dir)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for id, script := range map[string]string{
 		"plain":    `echo $$; exec sleep 300`,
@@ -348,7 +352,7 @@ func TestHelper(t *testing.T) {
 		cmd := exec.Command("/bin/sh", "-c", script)
 		cmd.Stdout = os.Stderr
 		if _, err := table.Start(id, cmd); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	select {}
@@ -357,7 +361,7 @@ func TestHelper(t *testing.T) {
 func TestACrashLeavesNothing(t *testing.T) {
 	need.Tool(t, "setsid")
 	dir := t.TempDir()
-	helper := exec.Command(os.Args[0], "-test.run=^TestHelper$")
+	helper := exec.Command(os.Args[0])
 	helper.Env = append(os.Environ(), helperVar+"="+dir)
 	r, w, err := os.Pipe()
 	if err != nil {

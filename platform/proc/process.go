@@ -44,8 +44,12 @@ func (p *Process) ExitCode() (code int, signal string) { return p.code, p.signal
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	p.mu.Lock()
 	if !p.ended {
-		for _, m := range family(p.rec) {
-			_ = syscall.Kill(m.pid, syscall.SIGTERM)
+		members := family(p.rec)
+		_ = syscall.Kill(-p.rec.PID, syscall.SIGTERM) // reaches what has been forked since
+		for _, m := range members {
+			if m.pgid != p.rec.PID {
+				_ = syscall.Kill(m.pid, syscall.SIGTERM)
+			}
 			_ = syscall.Kill(m.pid, syscall.SIGCONT) // a stopped process would sleep through it
 		}
 	}

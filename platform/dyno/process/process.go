@@ -62,6 +62,9 @@ func New(cfg Config) (*Runner, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o711); err != nil {
 		return nil, err
 	}
+	if err := os.Chmod(cfg.Dir, 0o711); err != nil { // whatever the umask
+		return nil, err
+	}
 	entries, err := os.ReadDir(cfg.Dir)
 	if err != nil {
 		return nil, err

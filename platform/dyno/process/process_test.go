@@ -211,31 +211,35 @@ func TestFoldersThatAnAppHasClosedAreRemoved(t *testing.T) {
 
 const helperVar = "NIWA_TEST_DYNO_HELPER"
 
-// TestHelper is not a test: it is a platform that starts dynos and is then
-// killed by TestACrashLeavesNothing.
-func TestHelper(t *testing.T) {
-	base := os.Getenv(helperVar)
-	if base == "" {
-		t.SkipNow()
+func TestMain(m *testing.M) {
+	if base := os.Getenv(helperVar); base != "" {
+		fmt.Fprintln(os.Stderr, crashing(base))
+		os.Exit(1)
 	}
+	os.Exit(m.Run())
+}
+
+// crashing is a platform that starts dynos and is then killed by
+// TestACrashLeavesNothing.
+func crashing(base string) error {
 	table, err := proc.Open(filepath.Join(base, "procs"))
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	r, err := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	for i, command := range []string{
 		"sh -c 'sleep 600; true' & wait",
 		"trap '' TERM HUP; setsid sh -c 'sleep 600; true' & wait; sleep 600",
 	} {
-		_, err := r.Start(t.Context(), dyno.Spec{
+		_, err := r.Start(context.Background(), dyno.Spec{
 			ID: uuid.NewString(), UID: uid(i + 1), Slug: filepath.Join(base, "slug.tgz"), Output: os.Stderr,
 			Command: fmt.Sprintf("exec 9>%s/lifeline; echo up; %s", base, command),
 		})
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	select {}
@@ -258,7 +262,7 @@ func TestACrashLeavesNothing(t *testing.T) {
 	defer lifeline.Close()
 
 	w, said := output(t)
-	helper := exec.Command(os.Args[0], "-test.run=^TestHelper$")
+	helper := exec.Command(os.Args[0])
 	helper.Env = append(os.Environ(), helperVar+"="+base)
 	helper.Stderr = w
 	if err := helper.Start(); err != nil {
