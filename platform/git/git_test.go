@@ -268,7 +268,7 @@ func TestRemoteLinesArriveWhileTheBuildRuns(t *testing.T) {
 	contains(t, all.String(), "remote: -----> line two")
 }
 
-func TestAPushLargerThanTheClientsBufferIsStreamed(t *testing.T) {
+func TestALargePushIsStreamedChunkedAndNot(t *testing.T) {
 	w := newWorld(t, accept)
 	noise := make([]byte, 30<<20)
 	x := uint32(1)
@@ -277,11 +277,17 @@ func TestAPushLargerThanTheClientsBufferIsStreamed(t *testing.T) {
 		noise[i] = byte(x >> 24)
 	}
 	w.commit(w.work, "noise", map[string]string{"noise": string(noise)})
-	contains(t, w.must(w.work, "push", "heroku", "main"), "-----> Building")
-	dir := filepath.Join(t.TempDir(), "copy")
-	w.must(t.TempDir(), "clone", "-q", w.url+"/shop.git", dir)
-	if got, err := os.ReadFile(filepath.Join(dir, "noise")); err != nil || !bytes.Equal(got, noise) {
-		t.Errorf("%d bytes came back, %v", len(got), err)
+	for app, how := range map[string][]string{
+		"shop": nil, // chunked
+		"blog": {"-c", "http.postBuffer=100000000"},
+	} {
+		out := w.must(w.work, append(how, "push", w.url+"/"+app+".git", "main")...)
+		contains(t, out, "-----> Building "+app)
+		dir := filepath.Join(t.TempDir(), "copy")
+		w.must(t.TempDir(), "clone", "-q", w.url+"/"+app+".git", dir)
+		if got, err := os.ReadFile(filepath.Join(dir, "noise")); err != nil || !bytes.Equal(got, noise) {
+			t.Errorf("%s: %d bytes came back, %v", app, len(got), err)
+		}
 	}
 }
 

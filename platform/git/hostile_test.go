@@ -11,10 +11,13 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"niwa/platform/platformtest/need"
 )
 
 func (w *world) http() *http.Client {
@@ -195,6 +198,59 @@ func TestASpoolThatNobodyReads(t *testing.T) {
 	case <-wrote:
 	case <-time.After(patience):
 		t.Error("git still waits for a client that is gone")
+	}
+}
+
+func TestTheHookExitsAsToldAndRejectsWhenNobodyTells(t *testing.T) {
+	sh := need.Tool(t, "sh")
+	zero, one := strings.Repeat("0", 40), strings.Repeat("1", 40)
+	run := func(niwa func(h *hook)) (string, int) {
+		h, err := newHook()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(sh, "-c", hookScript)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "GIT_OBJECT_DIRECTORY=/quarantine", "GIT_ALTERNATE_OBJECT_DIRECTORIES=/objects"}
+		cmd.Stdin = strings.NewReader(zero + " " + one + " refs/heads/main\n")
+		cmd.ExtraFiles = h.child()
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		h.closeChild()
+		niwa(h)
+		cmd.Wait()
+		return out.String(), cmd.ProcessState.ExitCode()
+	}
+	for _, pass := range []bool{true, false} {
+		out, code := run(func(h *hook) {
+			h.serve(t.Context(), func(_ context.Context, r received, out io.Writer) bool {
+				want := received{
+					env:     []string{"GIT_OBJECT_DIRECTORY=/quarantine", "GIT_ALTERNATE_OBJECT_DIRECTORIES=/objects"},
+					updates: []update{{Ref: "refs/heads/main", New: one}},
+				}
+				if fmt.Sprint(r) != fmt.Sprint(want) {
+					t.Errorf("received %+v", r)
+				}
+				fmt.Fprintln(out, "hello")
+				return pass
+			})
+		})
+		if out != "hello\n" || (code == 0) != pass {
+			t.Errorf("printed %q and exited with %d, for %v", out, code, pass)
+		}
+	}
+	if _, code := run(func(h *hook) { h.close() }); code == 0 {
+		t.Error("the push passes though niwa is gone")
+	}
+	if _, code := run(func(h *hook) {
+		if _, err := readPush(h.refs); err != nil {
+			t.Error(err)
+		}
+		h.close()
+	}); code == 0 {
+		t.Error("the push passes though niwa went during the build")
 	}
 }
 

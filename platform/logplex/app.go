@@ -96,9 +96,12 @@ func (a *appLog) add(line platform.LogLine) {
 	}
 }
 
-// flush returns when every line added before it can be read.
+// flush returns when every line added before it can be read, or the disk has
+// stood still for ten seconds.
 func (a *appLog) flush(ctx context.Context) {
 	a.open()
+	ctx, cancel := context.WithTimeout(ctx, 10*patience)
+	defer cancel()
 	kept := make(chan struct{})
 	select {
 	case a.queue <- entry{mark: kept}:
