@@ -19,6 +19,9 @@ type lock struct {
 
 // Lock waits for the key's turn, or for ctx to end.
 func (l *Locks) Lock(ctx context.Context, key string) (unlock func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	k := l.join(key)
 	select {
 	case <-k.token:

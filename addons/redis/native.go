@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -29,7 +30,8 @@ type native struct {
 	mu   sync.Mutex
 	last record // that was applied
 
-	quit chan struct{} // ends keepAlive
+	changed chan struct{} // wakes keepAlive
+	quit    chan struct{} // ends it
 }
 
 func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redis) (server, error) {
@@ -37,7 +39,8 @@ func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redi
 	if err := p.user.MkdirAll(dir); err != nil {
 		return nil, err
 	}
-	s := &native{provider: p, client: p.adminClient(r), last: r, quit: make(chan struct{})}
+	s := &native{provider: p, client: p.adminClient(r), last: r,
+		changed: make(chan struct{}, 1), quit: make(chan struct{})}
 	if err := s.writeFiles(r); err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redi
 			}
 			return p.user.Command(dir, binary.Path, filepath.Join(dir, "redis.conf")), nil
 		},
-		Ready:  func(ctx context.Context) error { return s.client.Ping(ctx).Err() },
+		Ready:  s.ready,
 		Signal: syscall.SIGTERM, // saves, then ends
 		Grace:  20 * time.Second,
 	}
@@ -68,6 +71,18 @@ func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redi
 	}
 	go s.keepAlive()
 	return s, nil
+}
+
+// ready knocks before it logs in: the client logs each dial that fails.
+func (s *native) ready(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.client.Options().Addr)
+	if err != nil {
+		return err
+	}
+	if err := conn.Close(); err != nil {
+		return err
+	}
+	return s.client.Ping(ctx).Err()
 }
 
 func (p *Provider) adminClient(r record) *redis.Client {
@@ -101,9 +116,9 @@ func (s *native) keepAlive() {
 		select {
 		case <-s.quit:
 			return
+		case <-s.changed:
 		case <-time.After(pause):
-			// A failure means a restart, which has its own watchers.
-			_ = s.client.Ping(context.Background()).Err()
+			_ = s.client.Ping(context.Background()).Err() // fails while the server restarts, which others see to
 		}
 	}
 }
@@ -139,6 +154,10 @@ func (s *native) apply(ctx context.Context, r record) error {
 	s.mu.Lock()
 	s.last = r
 	s.mu.Unlock()
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
 	return nil
 }
 
@@ -163,7 +182,11 @@ func (s *native) disconnect(ctx context.Context, user string) error {
 	if err := s.process.Await(ctx); err != nil {
 		return err
 	}
-	return s.client.Do(ctx, "client", "kill", "user", user).Err()
+	err := s.client.Do(ctx, "client", "kill", "user", user).Err()
+	if err != nil && strings.Contains(err.Error(), "No such user") {
+		return nil // its connections went with it
+	}
+	return err
 }
 
 func (s *native) resetStats(ctx context.Context) error {
