@@ -85,6 +85,8 @@ type Build struct {
 	Buildpacks    []string // URLs, in the order they ran
 	SourceURL     string   // where the source came from; empty for a push
 	SourceVersion string   // a commit, or what the client called it
+	// SourceDescription is the subject of the commit that was pushed.
+	SourceDescription string
 	// SourceChecksum is what the client says the tarball hashes to, as
 	// SHA256:hex, or empty.
 	SourceChecksum string

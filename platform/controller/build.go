@@ -25,6 +25,8 @@ type BuildRequest struct {
 	Version    string
 	Checksum   string   // SHA256:hex of the tarball; empty for no check
 	Buildpacks []string // empty for those of the app
+
+	description string // of the commit
 }
 
 // maxSource is the size of the largest source tarball that is fetched.
@@ -46,15 +48,27 @@ func (c *Controller) CreateBuild(ctx context.Context, nameOrID string, req Build
 	return b, nil
 }
 
+// PushRequest is what came in with a git push.
+type PushRequest struct {
+	AppID       string
+	Commit      string
+	Description string                                 // the subject of the commit
+	Source      func(context.Context, io.Writer) error // writes the source as a tar
+	RepoSize    func() int64                           // bytes of the repository, when the push is through
+}
+
 // Push builds and releases what was pushed, and waits for its release phase.
-// source writes the source as a tar. out is what the pusher sees.
-func (c *Controller) Push(ctx context.Context, appID, commit string, source func(context.Context, io.Writer) error, out io.Writer) error {
-	app, b, err := c.draftBuild(ctx, appID, BuildRequest{Version: commit})
+// out is what the pusher sees.
+func (c *Controller) Push(ctx context.Context, push PushRequest, out io.Writer) error {
+	app, b, err := c.draftBuild(ctx, push.AppID, BuildRequest{Version: push.Commit, description: push.Description})
 	if err != nil {
 		return err
 	}
-	r, err := c.runBuild(ctx, app, b, out, source)
+	r, err := c.runBuild(ctx, app, b, out, push.Source)
 	if err != nil {
+		return err
+	}
+	if err := c.noteRepoSize(ctx, app.ID, push.RepoSize()); err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "-----> Launching...\n")
@@ -92,7 +106,7 @@ func (c *Controller) draftBuild(ctx context.Context, nameOrID string, req BuildR
 		}
 		b = platform.Build{
 			ID: newID(), AppID: app.ID, Status: platform.Pending, Stack: app.BuildStack, Buildpacks: req.Buildpacks,
-			SourceURL: req.SourceURL, SourceVersion: req.Version, SourceChecksum: req.Checksum,
+			SourceURL: req.SourceURL, SourceVersion: req.Version, SourceChecksum: req.Checksum, SourceDescription: req.description,
 			CreatedAt: now(), UpdatedAt: now(),
 		}
 		if len(b.Buildpacks) == 0 {
@@ -169,6 +183,9 @@ func (c *Controller) releaseBuild(ctx context.Context, app platform.App, b platf
 	if b.SourceVersion != "" {
 		slug.Commit = &b.SourceVersion
 	}
+	if b.SourceDescription != "" {
+		slug.CommitDescription = &b.SourceDescription
+	}
 	err = c.Store.Update(ctx, func(tx *store.Tx) error {
 		if app, err = tx.App(app.ID); err != nil {
 			return err
@@ -199,6 +216,17 @@ func (c *Controller) releaseBuild(ctx context.Context, app platform.App, b platf
 	c.apiLog(app.ID, "Build succeeded")
 	c.released(ctx, app, r)
 	return r, nil
+}
+
+func (c *Controller) noteRepoSize(ctx context.Context, appID string, size int64) error {
+	return c.Store.Update(ctx, func(tx *store.Tx) error {
+		app, err := tx.App(appID)
+		if err != nil {
+			return err
+		}
+		app.RepoSize = &size
+		return tx.SaveApp(app)
+	})
 }
 
 // short shortens a commit as Heroku does in release descriptions.

@@ -44,6 +44,7 @@ type Config struct {
 	GitURL     func(app string) string    // where to push an app to
 	AttachURL  func(secret string) string // where a client meets a one-off dyno
 	Isolate    bool                       // give each app a Unix user of its own
+	Forget     func(appID string) error   // removes the repository of an app, and ends what it is doing
 	Log        *slog.Logger
 }
 

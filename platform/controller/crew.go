@@ -300,6 +300,7 @@ func (c *Controller) disband(appID string) {
 				return
 			}
 		}
+		c.report("removing a destroyed app's repository", c.Forget(appID))
 		c.report("removing a destroyed app's files", c.sweep(ctx))
 	})
 }

@@ -105,6 +105,7 @@ func open(t *testing.T, dir string) *fixture {
 		Store: f.store, Runner: f.runner, Logs: f.logs, Routes: f.routes, Catalog: services,
 		Providers: map[string]addons.Provider{"redis": f.provider}, Dir: dir, Domain: "localhost",
 		RouterURL: func(host string) string { return "http://" + host + "/" },
+		Forget:    func(string) error { return nil },
 		Log:       slog.New(slog.NewTextHandler(io.Discard, nil)),
 	})
 	t.Cleanup(f.shut)

@@ -41,7 +41,7 @@ CREATE TABLE slugs (
 CREATE TABLE builds (
   id TEXT PRIMARY KEY, app_id TEXT NOT NULL REFERENCES apps (id) ON DELETE CASCADE,
   status TEXT NOT NULL, stack TEXT NOT NULL, buildpacks TEXT NOT NULL,
-  source_url TEXT NOT NULL, source_version TEXT NOT NULL, source_checksum TEXT NOT NULL,
+  source_url TEXT NOT NULL, source_version TEXT NOT NULL, source_description TEXT NOT NULL, source_checksum TEXT NOT NULL,
   slug_id TEXT, release_id TEXT,
   created_at TIMESTAMP NOT NULL, updated_at TIMESTAMP NOT NULL
 );

@@ -1,0 +1,128 @@
+package instance
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/renameio/v2"
+)
+
+// home is the data directory, locked to one niwa at a time.
+type home struct {
+	dir   string
+	lock  *flock.Flock
+	key   []byte // seals secrets and signs URLs
+	token string // speaks for the account
+}
+
+// Record is what niwa.json tells other commands about the niwa that runs, or
+// ran last, on a data directory.
+type Record struct {
+	PID       int       `json:"pid"`
+	API       string    `json:"api"` // URL
+	Router    string    `json:"router"`
+	RouterTLS string    `json:"router_tls"`
+	Domain    string    `json:"domain"`
+	Version   string    `json:"version"`
+	StartedAt time.Time `json:"started_at"`
+}
+
+func openHome(dir string) (*home, error) {
+	// Apps' users must be able to reach what is theirs below it.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, spaceless(fmt.Errorf("data directory: %w", err))
+	}
+	h := &home{dir: dir, lock: flock.New(filepath.Join(dir, "niwa.lock"), flock.SetPermissions(0o600))}
+	locked, err := h.lock.TryLock()
+	if err != nil {
+		return nil, spaceless(fmt.Errorf("data directory %s: %w", dir, err))
+	}
+	if !locked {
+		return nil, fmt.Errorf("another niwa%s runs on %s; stop it with \"niwa down --data %s\", or give this one another directory with --data", pidOf(dir), dir, dir)
+	}
+	if h.key, err = kept(filepath.Join(dir, "key"), func() []byte { k := make([]byte, 32); rand.Read(k); return k }); err != nil {
+		return nil, spaceless(errors.Join(err, h.close()))
+	}
+	if len(h.key) != 32 {
+		return nil, errors.Join(fmt.Errorf("the key file %s holds %d bytes, not 32; put the original back, config vars cannot be read without it", filepath.Join(dir, "key"), len(h.key)), h.close())
+	}
+	token, err := kept(filepath.Join(dir, "token"), func() []byte { return []byte("HRKU-" + rand.Text() + rand.Text()) })
+	if err != nil {
+		return nil, spaceless(errors.Join(err, h.close()))
+	}
+	h.token = strings.TrimSpace(string(token))
+	if len(h.token) < 20 {
+		return nil, errors.Join(fmt.Errorf("the token file %s is too short to be safe; remove it to have a new one made", filepath.Join(dir, "token")), h.close())
+	}
+	return h, nil
+}
+
+// kept reads a secret file, or makes it, readable by its owner alone.
+func kept(path string, fresh func() []byte) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return data, err
+	}
+	data = fresh()
+	return data, renameio.WriteFile(path, data, 0o600)
+}
+
+// spaceless words a full disk as what it is.
+func spaceless(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("the disk is full; free some space and start again (%w)", err)
+	}
+	return err
+}
+
+func (h *home) email() string {
+	name := "gardener"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	return name + "@localhost"
+}
+
+func (h *home) publish(r Record) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(filepath.Join(h.dir, "niwa.json"), append(data, '\n'), 0o644)
+}
+
+// ReadRecord reads what the niwa on a data directory last told of itself. It
+// may have ended since.
+func ReadRecord(dir string) (r Record, err error) {
+	data, err := os.ReadFile(filepath.Join(dir, "niwa.json"))
+	if err != nil {
+		return r, err
+	}
+	return r, json.Unmarshal(data, &r)
+}
+
+func pidOf(dir string) string {
+	if r, err := ReadRecord(dir); err == nil {
+		return fmt.Sprintf(" (pid %d)", r.PID)
+	}
+	return ""
+}
+
+func (h *home) close() error { return h.lock.Unlock() }
+
+func (i *Instance) record(s *sockets) Record {
+	return Record{
+		PID: os.Getpid(), API: s.apiURL("http"), Router: "http://" + s.router.Addr().String(),
+		RouterTLS: "https://" + s.routerTLS.Addr().String(), Domain: i.cfg.Domain, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
+	}
+}

@@ -1,0 +1,276 @@
+// Package instance is one running niwa: it takes a data directory, opens what
+// is in it, wires every part to the next and puts the listeners up; Shutdown
+// takes it all down again. It is the only place that knows all the parts, and
+// it holds no rule of its own about apps.
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"niwa/addons"
+	"niwa/addons/catalog"
+	"niwa/addons/engine"
+	"niwa/addons/postgres"
+	"niwa/addons/redis"
+	"niwa/platform/api"
+	"niwa/platform/build"
+	"niwa/platform/controller"
+	"niwa/platform/dyno/process"
+	"niwa/platform/git"
+	"niwa/platform/logplex"
+	"niwa/platform/pki"
+	"niwa/platform/proc"
+	"niwa/platform/rendezvous"
+	"niwa/platform/store"
+	"niwa/router"
+	"niwa/router/route"
+)
+
+// Config says where a niwa lives and listens. Addresses may have port 0.
+type Config struct {
+	Data       string // directory; made when it is not there
+	API        string // localhost:5100
+	Router     string // 127.0.0.1:8080
+	RouterTLS  string // 127.0.0.1:8443
+	Runtime    string // auto or process
+	Engines    string // auto, native or embedded
+	Domain     string // apps answer at NAME.Domain
+	Elements   []byte // elements.yaml
+	Buildpacks fs.FS
+	Version    string
+	Progress   func(format string, args ...any) // told what takes its time
+	Log        *slog.Logger
+}
+
+// Listener is where something answers.
+type Listener struct{ Name, URL string }
+
+// Instance is a running niwa.
+type Instance struct {
+	cfg       Config
+	home      *home
+	listeners []Listener
+
+	controller *controller.Controller
+	api        *api.API
+	git        *git.Server
+	router     *router.Router
+	rendezvous *rendezvous.Server
+	stop       []func(context.Context) error // in the order things were started
+
+	failed chan struct{}
+	once   sync.Once
+	err    error
+}
+
+// Start starts a niwa. When it returns without an error everything answers;
+// when it returns one nothing is left running.
+func Start(ctx context.Context, cfg Config) (*Instance, error) {
+	i := &Instance{cfg: cfg, failed: make(chan struct{})}
+	if err := i.start(ctx); err != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		return nil, errors.Join(err, i.Shutdown(ctx))
+	}
+	return i, nil
+}
+
+func (i *Instance) start(ctx context.Context) (err error) {
+	if i.home, err = openHome(i.cfg.Data); err != nil {
+		return err
+	}
+	i.onStop(func(context.Context) error { return i.home.close() })
+	ca, err := pki.Open(filepath.Join(i.cfg.Data, "ca"))
+	if err != nil {
+		return err
+	}
+	nets, err := i.listen(ca)
+	if err != nil {
+		return err
+	}
+	procs, err := proc.Open(filepath.Join(i.cfg.Data, "procs"))
+	if err != nil {
+		return err
+	}
+	i.onStop(procs.Close)
+	if lost := procs.Reaped(); len(lost) > 0 {
+		i.cfg.Progress("Ended %d processes that the last niwa left behind", len(lost))
+	}
+	state, err := store.Open(ctx, filepath.Join(i.cfg.Data, "niwa.db"), i.home.key)
+	if err != nil {
+		return err
+	}
+	i.onStop(func(context.Context) error { return state.Close() })
+	logs, err := logplex.Open(filepath.Join(i.cfg.Data, "logs"))
+	if err != nil {
+		return err
+	}
+	logs.Errors = func(err error) { i.cfg.Log.Error("keeping logs", "error", err) }
+	i.onStop(func(context.Context) error { return logs.Close() })
+	routes, err := route.OpenLive(filepath.Join(i.cfg.Data, "routes.json"))
+	if errors.Is(err, route.ErrCorrupt) {
+		i.cfg.Progress("%v; it is made anew from the apps there are", err)
+	} else if err != nil {
+		return err
+	}
+	market, err := catalog.Load(i.cfg.Elements)
+	if err != nil {
+		return err
+	}
+	providers, err := i.providers(ctx, procs, ca)
+	if err != nil {
+		return err
+	}
+	i.wire(parts{nets, ca, procs, state, logs, routes, market, providers})
+	if err := i.controller.EnsureAccount(ctx, i.home.email(), i.home.token); err != nil {
+		return err
+	}
+	if err := i.controller.Start(ctx); err != nil {
+		return err
+	}
+	i.serve(nets)
+	return i.home.publish(i.record(nets))
+}
+
+// parts is what wire puts together.
+type parts struct {
+	nets      *sockets
+	ca        *pki.Authority
+	procs     *proc.Table
+	state     *store.Store
+	logs      *logplex.Logplex
+	routes    *route.Live
+	market    *catalog.Catalog
+	providers map[string]addons.Provider
+}
+
+// providers opens every provider that elements.yaml may name. They start the
+// servers they had before, side by side.
+func (i *Instance) providers(ctx context.Context, procs *proc.Table, ca *pki.Authority) (map[string]addons.Provider, error) {
+	mode, err := engine.ParseMode(i.cfg.Engines)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(i.cfg.Data, "engines")
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return nil, err
+	}
+	var pg *postgres.Provider
+	var rd *redis.Provider
+	var pgErr, rdErr error
+	var both sync.WaitGroup
+	both.Go(func() {
+		pg, pgErr = postgres.New(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Procs: procs, CA: ca, Mode: mode, Log: i.cfg.Log})
+	})
+	both.Go(func() {
+		rd, rdErr = redis.New(ctx, redis.Config{Dir: filepath.Join(dir, "redis"), Procs: procs, CA: ca, Mode: mode, Log: i.cfg.Log})
+	})
+	both.Wait()
+	if pg != nil {
+		i.onStop(pg.Close)
+	}
+	if rd != nil {
+		i.onStop(rd.Close)
+	}
+	return map[string]addons.Provider{"postgres": pg, "redis": rd}, errors.Join(pgErr, rdErr)
+}
+
+// wire makes the parts that serve and joins them.
+func (i *Instance) wire(p parts) {
+	data := func(name string) string { return filepath.Join(i.cfg.Data, name) }
+	runner := process.New(process.Config{Dir: data("dynos"), Procs: p.procs, Path: os.Getenv("PATH")})
+	builder := build.New(build.Config{Runner: runner, Dir: data("builds"), CacheDir: data("cache"), Buildpacks: i.cfg.Buildpacks, MachineEnv: machineEnv()})
+	i.rendezvous = rendezvous.New(p.nets.rendezvous)
+	i.controller = controller.New(controller.Config{
+		Store: p.state, Runner: runner, Builder: builder, Logs: p.logs, Routes: p.routes, Rendezvous: i.rendezvous,
+		Catalog: p.market, Providers: p.providers, Dir: i.cfg.Data, Domain: i.cfg.Domain,
+		RouterURL: p.nets.routerURL, GitURL: p.nets.gitURL, AttachURL: p.nets.attachURL,
+		Isolate: os.Geteuid() == 0, Log: i.cfg.Log,
+		Forget: func(appID string) error { return i.git.Remove(appID) },
+	})
+	i.git = git.New(git.Config{Dir: data("repos"), App: i.controller.App, Push: i.push, Log: i.cfg.Log})
+	i.api = api.New(api.Config{
+		Controller: i.controller, Logs: p.logs, Catalog: p.market, Key: i.home.key,
+		BaseURL: p.nets.apiURL("http"), SecureURL: p.nets.apiURL("https"), SourcesDir: data("sources"),
+		Mount: i.git.Mount, Log: i.cfg.Log, Version: i.cfg.Version,
+	})
+	i.router = router.New(router.Config{
+		Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),
+		Log: func(appID, line string) { p.logs.Log(appID, "heroku", "router", line) },
+	})
+	i.onStop(i.rendezvousStop)
+	i.onStop(i.api.Shutdown)
+	i.onStop(i.controller.Close)
+	i.onStop(func(context.Context) error { i.git.Close(); return nil })
+	i.onStop(i.router.Shutdown)
+}
+
+// push is what a push to main asks the controller for.
+func (i *Instance) push(ctx context.Context, p git.Push, out io.Writer) error {
+	return i.controller.Push(ctx, controller.PushRequest{
+		AppID: p.App.ID, Commit: p.New, Description: p.Description, Source: p.Archive,
+		RepoSize: func() int64 { return i.git.Size(p.App.ID) },
+	}, out)
+}
+
+// ours says for which names the router has a certificate.
+func (i *Instance) ours(name string) bool {
+	return name == i.cfg.Domain || strings.HasSuffix(name, "."+i.cfg.Domain)
+}
+
+func (i *Instance) rendezvousStop(context.Context) error { return i.rendezvous.Close() }
+
+// serve sets every listener going. A listener that fails takes the instance
+// with it.
+func (i *Instance) serve(nets *sockets) {
+	for name, serve := range map[string]func() error{
+		"API":        func() error { return i.api.Serve(nets.api) },
+		"router":     func() error { return i.router.Serve(nets.router) },
+		"TLS router": func() error { return i.router.ServeTLS(nets.routerTLS) },
+		"rendezvous": i.rendezvous.Serve,
+	} {
+		go func() {
+			if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) {
+				i.fail(fmt.Errorf("the %s stopped answering: %w", name, err))
+			}
+		}()
+	}
+}
+
+func (i *Instance) fail(err error) {
+	i.once.Do(func() { i.err = err; close(i.failed) })
+}
+
+// Listeners says where everything answers.
+func (i *Instance) Listeners() []Listener { return i.listeners }
+
+// Done is closed when the instance can no longer work; Err then says why.
+func (i *Instance) Done() <-chan struct{} { return i.failed }
+
+// Err is what closed Done.
+func (i *Instance) Err() error { return i.err }
+
+// Shutdown stops taking requests and lets those under way end, stops the
+// dynos, then everything else, and returns when nothing is left running.
+func (i *Instance) Shutdown(ctx context.Context) error {
+	var all error
+	for n := len(i.stop) - 1; n >= 0; n-- {
+		all = errors.Join(all, i.stop[n](ctx))
+	}
+	i.stop = nil
+	return all
+}
+
+// onStop adds what Shutdown does, before all that was added earlier.
+func (i *Instance) onStop(f func(context.Context) error) { i.stop = append(i.stop, f) }
