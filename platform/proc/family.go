@@ -60,7 +60,7 @@ func (r *record) adopt(all []info, in map[int]bool) {
 		}
 	}
 	for _, p := range all {
-		grouped := r.PID != 0 && !reused && (p.pgid == r.PID || p.sid == r.PID)
+		grouped := r.PID != 0 && !reused && (p.pid == r.PID || p.pgid == r.PID || p.sid == r.PID)
 		switch {
 		case p.start < r.Start:
 		case p.known && p.mark == r.mark():

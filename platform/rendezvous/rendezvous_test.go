@@ -358,6 +358,24 @@ func TestAnExitStatusComesInOnePiece(t *testing.T) {
 	}
 }
 
+// TestNoRecordEndsWithinAnExitStatus has one where crypto/tls, left alone, cuts
+// the second write of a connection.
+func TestNoRecordEndsWithinAnExitStatus(t *testing.T) {
+	s := serve(t)
+	whole := marker + "0\r\n"
+	for before := 2280; before < 2400; before += 5 {
+		conn, client := s.meet(t)
+		mustWrite(t, conn, strings.Repeat("x", before-1)+"\n"+whole)
+		got := record(t, client)
+		for !strings.Contains(got, marker[:1]) {
+			got = record(t, client)
+		}
+		if !strings.Contains(got, whole) {
+			t.Fatalf("after %d bytes a record ends with %q", before, got)
+		}
+	}
+}
+
 func TestWhatOnlyBeginsLikeAnExitStatusIsNotLost(t *testing.T) {
 	conn, client := serve(t).meet(t)
 	mustWrite(t, conn, "end "+marker[:5])

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"archive/tar"
 	"bufio"
 	"bytes"
 	"context"
@@ -124,7 +125,9 @@ func start(t *testing.T, r *process.Runner, spec dyno.Spec) (id, line string) {
 func TestAnAppIsClosedToTheOthers(t *testing.T) {
 	need.Root(t)
 	r, _ := newRunner(t)
-	slug := dynotest.Slug(t, dynotest.Entry{Name: "secret", Text: "secret", Mode: 0o777})
+	slug := dynotest.Slug(t,
+		dynotest.Entry{Name: "./", Type: tar.TypeDir, Mode: 0o777},
+		dynotest.Entry{Name: "secret", Text: "secret", Mode: 0o777})
 	_, line := start(t, r, dyno.Spec{UID: uid(1), Slug: slug, Command: "echo shared > $TMPDIR/x; umask; echo $$ $HOME $TMPDIR; exec sleep 600", Env: map[string]string{"KEY": "s3cret"}})
 	if line != "0077" {
 		t.Errorf("the umask is %s", line)
@@ -207,6 +210,32 @@ func TestStartRefusesWhatWouldBreakIsolation(t *testing.T) {
 func TestFoldersThatAnAppHasClosedAreRemoved(t *testing.T) {
 	r, _ := newRunner(t) // which checks it
 	start(t, r, dyno.Spec{UID: uid(1), Slug: dynotest.Slug(t), Command: "mkdir -p a/b && touch a/b/c && chmod 000 a/b && chmod 500 a . && echo closed"})
+}
+
+// TestAStrayHoldingTheOutputDoesNotHoldTheDyno has one get away: it has left
+// the session, its parents have ended and its environment is wiped.
+func TestAStrayHoldingTheOutputDoesNotHoldTheDyno(t *testing.T) {
+	need.Tool(t, "setsid")
+	r, _ := newRunner(t)
+	var out bytes.Buffer
+	id, err := r.Start(within(t), dyno.Spec{
+		ID: uuid.NewString(), UID: uid(1), Slug: dynotest.Slug(t), Output: &out,
+		Command: `mkfifo go; (env -i setsid sh -c '(echo $$; echo > go; exec sleep 600) & ' &); read x < go; exit 9`,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exit, err := r.Wait(within(t), id)
+	if err != nil || exit.Code != 9 {
+		t.Errorf("ended as %+v, %v", exit, err)
+	}
+	var session int
+	if _, err := fmt.Sscan(out.String(), &session); err != nil {
+		t.Fatalf("output %q: %v", out.String(), err)
+	}
+	if err := syscall.Kill(-session, syscall.SIGKILL); err != nil {
+		t.Errorf("it has not got away: %v", err)
+	}
 }
 
 const helperVar = "NIWA_TEST_DYNO_HELPER"
