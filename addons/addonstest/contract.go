@@ -19,30 +19,39 @@ import (
 	"niwa/platform"
 )
 
-// Run runs the contract. Resources of one provider serve most of its tests,
-// since that is how they live.
+// Run runs the contract, and what a provider's powers promise. Resources of
+// one provider serve all of its tests, since that is how they live.
 func Run(t *testing.T, s Suite) {
 	f := s.open(t)
-	for name, test := range map[string]func(*testing.T, *fixture){
-		"provisioning twice gives the same resource":          provisionTwice,
-		"two resources cannot read each other":                isolation,
-		"the plan limits connections":                         connectionLimit,
-		"a rotated secret replaces the old one":               rotation,
-		"deprovisioning twice leaves nothing":                 deprovision,
-		"many can be provisioned at the same time":            concurrency,
-		"a cancelled call can be made again":                  cancellation,
-		"a resource that does not exist is told so":           missing,
-		"what is no uuid is refused":                          hostileIDs,
-		"an unknown option is refused":                        unknownOption,
-		"the facts are under Heroku's names, without secrets": information,
-		"a read-only credential cannot write":                 readOnlyCredential,
-		"no secret is in a process list or a readable file":   secrecy,
-		"statistics can be reset":                             statistics,
-	} {
+	run := func(name string, test func(*testing.T, *fixture)) {
 		t.Run(name, func(t *testing.T) { test(t, f) })
 	}
-	t.Run("a killed server comes back", func(t *testing.T) { killed(t, f) })
-	t.Run("a restart keeps config and data", func(t *testing.T) { restart(t, f) })
+	run("provisioning twice gives the same resource", provisionTwice)
+	run("two resources cannot read each other", isolation)
+	run("the plan limits connections", connectionLimit)
+	run("deprovisioning twice leaves nothing", deprovision)
+	run("many can be provisioned at the same time", concurrency)
+	run("a cancelled call can be made again", cancellation)
+	run("a resource that does not exist is told so", missing)
+	run("what is no uuid is refused", hostileIDs)
+	run("an unknown option is refused", unknownOption)
+	run("no secret is in a process list or a readable file", secrecy)
+	if _, ok := f.Provider.(addons.Informer); ok {
+		run("the facts are under Heroku's names, without secrets", information)
+	}
+	if _, ok := f.Provider.(addons.Rotator); ok {
+		run("a rotated secret replaces the old one", rotation)
+	}
+	if _, ok := f.Provider.(addons.CredentialCreator); ok {
+		run("a read-only credential cannot write", readOnlyCredential)
+	}
+	if _, ok := f.Provider.(addons.StatsResetter); ok {
+		run("statistics can be reset", statistics)
+	}
+	if s.Process != nil {
+		run("a killed server comes back", killed)
+	}
+	run("a restart keeps config and data", restart)
 }
 
 func provisionTwice(t *testing.T, f *fixture) {
@@ -110,10 +119,7 @@ func connectionLimit(t *testing.T, f *fixture) {
 }
 
 func rotation(t *testing.T, f *fixture) {
-	rotator, ok := f.Provider.(addons.Rotator)
-	if !ok {
-		t.Skip("needs a provider that rotates")
-	}
+	rotator := f.Provider.(addons.Rotator)
 	id, old := f.provision(t)
 	before := f.dial(t, old)
 	put(t, before, "kept", "yes")

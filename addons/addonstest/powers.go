@@ -17,10 +17,7 @@ import (
 )
 
 func information(t *testing.T, f *fixture) {
-	informer, ok := f.Provider.(addons.Informer)
-	if !ok {
-		t.Skip("needs a provider that informs")
-	}
+	informer := f.Provider.(addons.Informer)
 	id, config := f.provision(t)
 	put(t, f.dial(t, config), "kept", "yes")
 	rows, err := informer.Info(t.Context(), id, f.Plan)
@@ -47,10 +44,7 @@ func information(t *testing.T, f *fixture) {
 }
 
 func readOnlyCredential(t *testing.T, f *fixture) {
-	creator, ok := f.Provider.(addons.CredentialCreator)
-	if !ok {
-		t.Skip("needs a provider of credentials")
-	}
+	creator := f.Provider.(addons.CredentialCreator)
 	id, owner := f.provision(t)
 	config, err := creator.CreateCredential(t.Context(), id, "readonly")
 	if err != nil {
@@ -93,10 +87,7 @@ func readOnlyCredential(t *testing.T, f *fixture) {
 }
 
 func statistics(t *testing.T, f *fixture) {
-	resetter, ok := f.Provider.(addons.StatsResetter)
-	if !ok {
-		t.Skip("needs a provider that counts")
-	}
+	resetter := f.Provider.(addons.StatsResetter)
 	id, _ := f.provision(t)
 	if err := resetter.ResetStats(t.Context(), id); err != nil {
 		t.Error(err)
@@ -146,9 +137,6 @@ func secrecy(t *testing.T, f *fixture) {
 }
 
 func killed(t *testing.T, f *fixture) {
-	if f.Process == nil {
-		t.Skip("needs a server process")
-	}
 	id, config := f.provision(t)
 	put(t, f.dial(t, config), "kept", "yes")
 	process, ok := f.Procs.Get(f.Process(id))

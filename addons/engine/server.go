@@ -110,7 +110,7 @@ func (s *Server) run(ctx context.Context) (*proc.Process, error) {
 			code, _ := child.ExitCode()
 			return nil, fmt.Errorf("%s ended with status %d as it started: %s", s.ID, code, lastLines(s.LogFile))
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("%s does not answer: %w", s.ID, err), child.Stop(context.WithoutCancel(ctx), 0))
+			return nil, errors.Join(fmt.Errorf("%s does not answer: %w: %w", s.ID, context.Cause(ctx), err), child.Stop(context.WithoutCancel(ctx), 0))
 		case <-time.After(15 * time.Millisecond):
 		}
 	}

@@ -2,9 +2,11 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -47,7 +49,7 @@ func (u User) Own(paths ...string) error {
 		return nil
 	}
 	for _, path := range paths {
-		if err := os.Chown(path, u.uid, u.gid); err != nil {
+		if err := os.Lchown(path, u.uid, u.gid); err != nil {
 			return err
 		}
 	}
@@ -60,6 +62,32 @@ func (u User) MkdirAll(dir string) error {
 		return err
 	}
 	return u.Own(dir)
+}
+
+// CheckReach says whether the user can pass through the directories above dir.
+// Root's own home, for one, lets nobody through.
+func (u User) CheckReach(dir string) error {
+	if !u.drop {
+		return nil
+	}
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		info, err := os.Stat(up)
+		if err != nil {
+			return err
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		mode := info.Mode().Perm()
+		switch {
+		case mode&0o001 != 0:
+		case ok && int(stat.Uid) == u.uid && mode&0o100 != 0:
+		case ok && int(stat.Gid) == u.gid && mode&0o010 != 0:
+		default:
+			return fmt.Errorf("data services run as the user %s, who may not enter %s: use a data directory elsewhere (--data /var/lib/niwa), or chmod o+x %s", u.Name, up, up)
+		}
+		if up == filepath.Dir(up) {
+			return nil
+		}
+	}
 }
 
 // Command is a program to be run as the user in a directory of theirs. Of

@@ -40,6 +40,9 @@ type clusterRecord struct {
 }
 
 func (p *Provider) start(ctx context.Context) (*cluster, error) {
+	if err := p.user.CheckReach(p.dataDir()); err != nil {
+		return nil, err
+	}
 	installed, err := p.install(ctx)
 	if err != nil {
 		return nil, err

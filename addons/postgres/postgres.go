@@ -73,6 +73,9 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{Config: c, user: user}
+	if err := os.MkdirAll(p.Dir, 0o711); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(p.recordsDir(), 0o700); err != nil {
 		return nil, err
 	}

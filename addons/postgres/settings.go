@@ -46,7 +46,9 @@ func settings(in installation, port int, cert, key string) string {
 		"log_timezone = 'UTC'",
 		"timezone = 'UTC'",
 		"datestyle = 'iso, mdy'",
-		"extwlist.extensions = " + quote(strings.Join(in.extensions(), ",")), // pg:extensions reads it
+		// pg:extensions reads the one, and on the essential plans the other.
+		"extwlist.extensions = " + quote(strings.Join(in.extensions(), ",")),
+		"rds.allowed_extensions = " + quote(strings.Join(in.extensions(), ",")),
 	}
 	if in.hasStatements() {
 		lines = append(lines,

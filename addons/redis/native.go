@@ -36,6 +36,9 @@ type native struct {
 
 func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redis) (server, error) {
 	dir := p.serverDir(r.ID)
+	if err := p.user.CheckReach(dir); err != nil {
+		return nil, err
+	}
 	if err := p.user.MkdirAll(dir); err != nil {
 		return nil, err
 	}

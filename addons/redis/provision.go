@@ -16,11 +16,6 @@ import (
 
 // Provision starts a server.
 func (p *Provider) Provision(ctx context.Context, req addons.Request) (addons.Resource, error) {
-	for _, name := range slices.Sorted(maps.Keys(req.Options)) {
-		if name != "maxmemory_policy" && name != "timeout" {
-			return addons.Resource{}, platform.Invalid("The option --%s is not available for the Key-Value Store here.", name)
-		}
-	}
 	unlock, err := p.locks.Lock(ctx, req.ID)
 	if err != nil {
 		return addons.Resource{}, err
@@ -34,10 +29,8 @@ func (p *Provider) Provision(ctx context.Context, req addons.Request) (addons.Re
 		return addons.Resource{}, err
 	}
 	r.Plan = req.Plan
-	for name, value := range req.Options {
-		if err := r.set(name, value); err != nil {
-			return addons.Resource{}, err
-		}
+	if err := p.setOptions(&r, req.Options); err != nil {
+		return addons.Resource{}, err
 	}
 	if err := p.save(r); err != nil {
 		return addons.Resource{}, err
@@ -54,6 +47,27 @@ func (p *Provider) Provision(ctx context.Context, req addons.Request) (addons.Re
 		return addons.Resource{}, err
 	}
 	return addons.Resource{Config: r.config(addons.Default), Engine: string(s.engine()), Message: message(s.engine())}, nil
+}
+
+// setOptions takes settings that came with the order, and refuses what would
+// be ignored.
+func (p *Provider) setOptions(r *record, options map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		if name != "maxmemory_policy" && name != "timeout" {
+			return platform.Invalid("The option --%s is not available for the Key-Value Store here.", name)
+		}
+		mode, _, err := p.choose(*r)
+		if err != nil {
+			return err
+		}
+		if mode == engine.Embedded {
+			return errNoSettings()
+		}
+		if err := r.set(name, options[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func message(e engine.Mode) string {

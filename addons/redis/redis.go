@@ -92,6 +92,9 @@ func New(ctx context.Context, c Config) (*Provider, error) {
 	if !p.roots.AppendCertsFromPEM(ca) {
 		return nil, fmt.Errorf("%s holds no certificate", c.CA.CertFile())
 	}
+	if err := os.MkdirAll(p.Dir, 0o711); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(p.recordsDir(), 0o700); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (p *Provider) Configure(ctx context.Context, id, name, value string) ([]add
 	}
 	defer unlock()
 	if s.engine() == engine.Embedded {
-		return nil, platform.Invalid("The embedded Key-Value Store has no settings to change; install redis-server for the real one: %s.", engine.FixRedis)
+		return nil, errNoSettings()
 	}
 	if err := r.set(name, value); err != nil {
 		return nil, err
@@ -43,6 +43,10 @@ func (p *Provider) Configure(ctx context.Context, id, name, value string) ([]add
 		return nil, err
 	}
 	return r.settings(), s.apply(ctx, r)
+}
+
+func errNoSettings() error {
+	return platform.Invalid("The embedded Key-Value Store has no settings to change; install redis-server for the real one: %s.", engine.FixRedis)
 }
 
 func (r record) settings() []addons.Setting {
