@@ -149,6 +149,15 @@ func (c *Controller) Disconnect(ctx context.Context, nameOrID string) error {
 	return d.Disconnect(ctx, addon.ID)
 }
 
+// ResetStats sets the counters an add-on keeps back to zero.
+func (c *Controller) ResetStats(ctx context.Context, nameOrID string) error {
+	addon, _, r, err := power[addons.StatsResetter](c, ctx, nameOrID, "reset its statistics")
+	if err != nil {
+		return err
+	}
+	return r.ResetStats(ctx, addon.ID)
+}
+
 // Settings lists an add-on's settings.
 func (c *Controller) Settings(ctx context.Context, nameOrID string) ([]addons.Setting, error) {
 	addon, _, s, err := power[addons.Configurer](c, ctx, nameOrID, "be configured")
