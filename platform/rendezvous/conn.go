@@ -21,6 +21,9 @@ const (
 	// farewell is how long the client may take to close in turn.
 	farewell = time.Second
 
+	// patience is how long half of something waits for the other half.
+	patience = 100 * time.Millisecond
+
 	// maxRecord is less than the smallest records that crypto/tls cuts a
 	// write into.
 	maxRecord = 1 << 10
@@ -40,14 +43,17 @@ type Conn struct {
 	goneOnce sync.Once
 	gone     chan struct{}
 
-	mu   sync.Mutex
-	held []byte    // output kept back because it may be the start of marker
-	last time.Time // when output was last sent
+	mu      sync.Mutex
+	held    []byte      // output kept back for what may follow it
+	release *time.Timer // sends held after all
+	last    time.Time   // when output was last sent
 }
 
 func newConn(s *Server, raw net.Conn, r *bufio.Reader) *Conn {
 	c := &Conn{server: s, raw: raw, r: r, gone: make(chan struct{}), last: time.Now()}
 	c.idle = time.AfterFunc(idleLimit, c.drop)
+	c.release = time.AfterFunc(idleLimit, c.flush)
+	c.release.Stop()
 	s.remember(c)
 	return c
 }
@@ -61,6 +67,7 @@ func (c *Conn) leave() { c.goneOnce.Do(func() { close(c.gone) }) }
 // hangUp ends the connection without ceremony.
 func (c *Conn) hangUp() {
 	c.idle.Stop()
+	c.release.Stop()
 	c.drop()
 }
 
@@ -87,8 +94,9 @@ func (c *Conn) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Write sends output, in records that end with a line where they can. The
-// start of an exit status is kept until the rest of it comes.
+// Write sends output, in records that end with a line where they can. What may
+// be half of something that the client wants whole waits for the next Write,
+// but not for long.
 func (c *Conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,12 +104,22 @@ func (c *Conn) Write(p []byte) (int, error) {
 	if len(c.held) > 0 {
 		out = append(c.held, p...)
 	}
-	keep := len(out) - partialMarker(out)
+	keep := len(out) - unfinished(out)
 	c.held = bytes.Clone(out[keep:])
+	if len(c.held) > 0 {
+		c.release.Reset(patience)
+	}
 	if err := c.send(out[:keep]); err != nil {
 		return 0, err
 	}
 	return len(p), nil
+}
+
+func (c *Conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_ = c.send(c.held) // which closes gone
+	c.held = nil
 }
 
 func (c *Conn) send(out []byte) error {
@@ -119,16 +137,21 @@ func (c *Conn) send(out []byte) error {
 	return nil
 }
 
-// partialMarker returns how many bytes at the end of p may be the beginning
-// of an exit status, without the end of its line.
-func partialMarker(p []byte) int {
+// unfinished returns how many bytes at the end of p should not be sent without
+// what follows: half of a CR LF, which the client turns into LF in a file, or
+// an exit status without the end of its line.
+func unfinished(p []byte) int {
+	half := 0
+	if bytes.HasSuffix(p, []byte("\r")) {
+		half = 1
+	}
 	i := bytes.LastIndexByte(p, marker[0])
 	if i < 0 || len(p)-i > len(marker)+len("255\r") {
-		return 0
+		return half
 	}
 	tail := p[i:]
 	if begun := min(len(tail), len(marker)); string(tail[:begun]) != marker[:begun] || bytes.IndexByte(tail, '\n') >= 0 {
-		return 0
+		return half
 	}
 	return len(tail)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -197,4 +198,84 @@ func TestPipedInputInSmallReads(t *testing.T) {
 			t.Errorf("read %q, %v", line, err)
 		}
 	})
+}
+
+// received returns the pieces in which a client gets what is written without a
+// pause.
+func received(t *testing.T, writes []string) (pieces []string) {
+	inTime(t, func(t *testing.T, s *Server, ln pipes) {
+		conn, client := pair(t, s, ln)
+		go func() {
+			for _, text := range writes {
+				if _, err := io.WriteString(conn, text); err != nil {
+					t.Error(err)
+				}
+			}
+			conn.Close()
+		}()
+		buf := make([]byte, 64<<10)
+		for {
+			n, err := client.Read(buf)
+			if n > 0 {
+				pieces = append(pieces, string(buf[:n]))
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+	return pieces
+}
+
+func TestAnExitStatusComesInOnePiece(t *testing.T) {
+	whole := marker + "0\r\n"
+	for name, writes := range map[string][]string{
+		"alone":                      {whole},
+		"after output":               {"some output\n" + whole},
+		"after much output":          {strings.Repeat("some output\n", 500) + whole},
+		"after an endless line":      {strings.Repeat("x", 5*maxRecord-20) + whole},
+		"cut in the marker":          {"output\n" + whole[:9], whole[9:]},
+		"cut in its first character": {"output" + whole[:1], whole[1:2], whole[2:]},
+		"cut in the status":          {"output\n" + whole[:len(whole)-3], whole[len(whole)-3:]},
+		"byte for byte":              strings.Split("out\n"+whole, ""),
+		"after a wide character":     {"\uFF01\xef\xbf", "\xbd" + whole},
+		"with output behind":         {whole + "more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pieces := received(t, writes)
+			if want := strings.Join(writes, ""); strings.Join(pieces, "") != want {
+				t.Errorf("%q is not the output that was written", pieces)
+			}
+			if !slices.ContainsFunc(pieces, func(p string) bool { return strings.Contains(p, whole) }) {
+				t.Errorf("the status is in no piece of %q", pieces)
+			}
+		})
+	}
+}
+
+func TestALineEndIsNotCutInTwo(t *testing.T) {
+	pieces := received(t, []string{"one\r", "\ntwo\r", "\n"})
+	if want := []string{"one", "\r\ntwo", "\r\n"}; !slices.Equal(pieces, want) {
+		t.Errorf("the pieces are %q, want %q", pieces, want)
+	}
+}
+
+func TestWhatIsHeldBackIsNotHeldForLong(t *testing.T) {
+	for _, text := range []string{"50 %\r", "end " + marker[:5]} {
+		inTime(t, func(t *testing.T, s *Server, ln pipes) {
+			conn, client := pair(t, s, ln)
+			go func() { _, _ = io.WriteString(conn, text) }()
+			began := time.Now()
+			for got := ""; got != text; {
+				got += record(t, client)
+			}
+			if took := time.Since(began); took != patience {
+				t.Errorf("%q took %v", text, took)
+			}
+			go func() { _, _ = io.WriteString(conn, "more") }()
+			if got := record(t, client); got != "more" {
+				t.Errorf("after it comes %q", got)
+			}
+		})
+	}
 }
