@@ -51,16 +51,17 @@ func FindPostgres() []Postgres {
 	return all
 }
 
-// PostgresIn looks at one directory of programs.
+// PostgresIn looks at one directory of programs, or of links to them.
 func PostgresIn(dir string) (Postgres, bool) {
-	dir, err := filepath.EvalSymlinks(dir)
+	server, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres"))
 	if err != nil {
 		return Postgres{}, false
 	}
+	dir = filepath.Dir(server)
 	if _, err := exec.LookPath(filepath.Join(dir, "initdb")); err != nil {
 		return Postgres{}, false
 	}
-	version, ok := version(filepath.Join(dir, "postgres"))
+	version, ok := version(server)
 	if !ok {
 		return Postgres{}, false
 	}

@@ -110,52 +110,6 @@ func (p *Provider) prepare(ctx context.Context, in installation) (clusterRecord,
 	return record, p.configure(in, record.Port)
 }
 
-// initdb makes a cluster, whole or not at all.
-func (p *Provider) initdb(ctx context.Context, in installation, password string) error {
-	work := filepath.Join(p.Dir, "initdb")
-	if err := os.RemoveAll(work); err != nil {
-		return err
-	}
-	if err := p.user.MkdirAll(work); err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	secret, data := filepath.Join(work, "password"), filepath.Join(work, "cluster")
-	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
-		return err
-	}
-	if err := p.user.Own(secret); err != nil {
-		return err
-	}
-	// C.UTF-8 sorts and folds the same on every machine that has it; old
-	// systems have only C.
-	var out []byte
-	var err error
-	for _, locale := range []string{"C.UTF-8", "C"} {
-		out, err = p.run(ctx, work, in.Program("initdb"), "--pgdata", data, "--username", superuser, "--pwfile", secret,
-			"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", locale, "--no-instructions")
-		if err == nil || !strings.Contains(string(out), "invalid locale name") {
-			break
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
-	}
-	return os.Rename(data, p.dataDir())
-}
-
-// run runs a program as the server's user, to its end.
-func (p *Provider) run(ctx context.Context, dir, program string, args ...string) ([]byte, error) {
-	base := p.user.Command(dir, program, args...)
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env, cmd.SysProcAttr = base.Dir, base.Env, base.SysProcAttr
-	out, err := cmd.CombinedOutput()
-	if ctx.Err() != nil {
-		return out, ctx.Err()
-	}
-	return out, err
-}
-
 // command makes the command of one run of the server.
 func (p *Provider) command(c *cluster) (*exec.Cmd, error) {
 	if err := engine.CheckPort(c.port); err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -69,9 +70,28 @@ func code(err error) string {
 	return ""
 }
 
-func TestPsqlWorksWithTheURL(t *testing.T) {
-	psql := need.Tool(t, "psql")
+// TestDatabases looks at databases as the apps that own them do. One cluster
+// serves all of it, as it does in life.
+func TestDatabases(t *testing.T) {
 	p, home := open(t)
+	for name, test := range map[string]func(*testing.T, *postgres.Provider, *addonstest.Home){
+		"psql works with the URL":                                  psqlWorksWithTheURL,
+		"a connection without TLS is refused":                      aConnectionWithoutTLSIsRefused,
+		"the owner of a database is nobody elsewhere":              theOwnerOfADatabaseIsNobodyElsewhere,
+		"extensions that Heroku has work":                          extensionsThatHerokuHasWork,
+		"reset empties a database and keeps its URLs":              resetEmptiesADatabaseAndKeepsItsURLs,
+		"disconnect ends the connections of one database":          disconnectEndsTheConnectionsOfOneDatabase,
+		"a credential has what it is granted, leaves what it owns": aCredentialHasWhatItIsGrantedAndLeavesWhatItOwns,
+		"grants between strangers do not keep an add-on alive":     grantsBetweenStrangersDoNotKeepAnAddonAlive,
+		"an option that is not here is refused":                    anOptionThatIsNotHereIsRefused,
+		"secret files are the owner's alone":                       secretFilesAreTheOwnersAlone,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, p, home) })
+	}
+}
+
+func psqlWorksWithTheURL(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
+	psql := need.Tool(t, "psql")
 	_, url := provision(t, p)
 	cmd := exec.Command(psql, "--no-psqlrc", "-At", "-c", "select ssl from pg_stat_ssl where pid = pg_backend_pid()", url)
 	cmd.Env = append(os.Environ(), "PGSSLMODE=verify-ca", "PGSSLROOTCERT="+home.CA.CertFile())
@@ -80,8 +100,7 @@ func TestPsqlWorksWithTheURL(t *testing.T) {
 	}
 }
 
-func TestAConnectionWithoutTLSIsRefused(t *testing.T) {
-	p, _ := open(t)
+func aConnectionWithoutTLSIsRefused(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	_, url := provision(t, p)
 	if conn, err := pgx.Connect(t.Context(), url+"?sslmode=disable"); err == nil {
 		_ = conn.Close(t.Context())
@@ -89,8 +108,7 @@ func TestAConnectionWithoutTLSIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheOwnerOfADatabaseIsNobodyElsewhere(t *testing.T) {
-	p, _ := open(t)
+func theOwnerOfADatabaseIsNobodyElsewhere(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	_, url := provision(t, p)
 	_, other := provision(t, p)
 	conn := connect(t, url)
@@ -131,8 +149,7 @@ func parseURL(t *testing.T, url string) *pgx.ConnConfig {
 	return c
 }
 
-func TestExtensionsThatHerokuHasWork(t *testing.T) {
-	p, _ := open(t)
+func extensionsThatHerokuHasWork(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	_, url := provision(t, p)
 	conn := connect(t, url)
 	var list string
@@ -153,8 +170,7 @@ func TestExtensionsThatHerokuHasWork(t *testing.T) {
 	}
 }
 
-func TestResetEmptiesADatabaseAndKeepsItsURLs(t *testing.T) {
-	p, _ := open(t)
+func resetEmptiesADatabaseAndKeepsItsURLs(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	id, url := provision(t, p)
 	reader, err := p.CreateCredential(t.Context(), id, "readonly")
 	if err != nil {
@@ -175,8 +191,7 @@ func TestResetEmptiesADatabaseAndKeepsItsURLs(t *testing.T) {
 	connect(t, reader["URL"])
 }
 
-func TestDisconnectEndsTheConnectionsOfOneDatabase(t *testing.T) {
-	p, _ := open(t)
+func disconnectEndsTheConnectionsOfOneDatabase(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	id, url := provision(t, p)
 	_, other := provision(t, p)
 	conn, stranger := connect(t, url), connect(t, other)
@@ -191,8 +206,7 @@ func TestDisconnectEndsTheConnectionsOfOneDatabase(t *testing.T) {
 	}
 }
 
-func TestACredentialHasWhatItIsGrantedAndLeavesWhatItOwns(t *testing.T) {
-	p, _ := open(t)
+func aCredentialHasWhatItIsGrantedAndLeavesWhatItOwns(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	id, url := provision(t, p)
 	config, err := p.CreateCredential(t.Context(), id, "Analyst-1")
 	if err != nil {
@@ -220,8 +234,7 @@ func TestACredentialHasWhatItIsGrantedAndLeavesWhatItOwns(t *testing.T) {
 	}
 }
 
-func TestGrantsBetweenStrangersDoNotKeepAnAddonAlive(t *testing.T) {
-	p, _ := open(t)
+func grantsBetweenStrangersDoNotKeepAnAddonAlive(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	id, url := provision(t, p)
 	_, other := provision(t, p)
 	if _, err := connect(t, other).Exec(t.Context(), "create table t (); grant select on t to "+user(t, url)); err != nil {
@@ -273,8 +286,7 @@ func TestAStalePidFileIsNoObstacle(t *testing.T) {
 	}
 }
 
-func TestAnOptionThatIsNotHereIsRefused(t *testing.T) {
-	p, _ := open(t)
+func anOptionThatIsNotHereIsRefused(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	for name, value := range map[string]string{"fork": "DATABASE", "follow": "DATABASE", "version": "9"} {
 		var e *platform.Error
 		_, err := p.Provision(t.Context(), addons.Request{ID: uuid.NewString(), Options: map[string]string{name: value}})
@@ -282,4 +294,28 @@ func TestAnOptionThatIsNotHereIsRefused(t *testing.T) {
 			t.Errorf("--%s %s: %v", name, value, err)
 		}
 	}
+}
+
+func TestAFirstProvisionThatIsCutOffCanBeMadeAgain(t *testing.T) {
+	p, home := open(t)
+	id := uuid.NewString()
+	for _, after := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), after)
+		_, err := p.Provision(ctx, addons.Request{ID: id})
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after %v: %v", after, err)
+		}
+		if _, runs := home.Procs.Get("postgres-initdb"); runs {
+			t.Error("initdb runs on")
+		}
+	}
+	resource, err := p.Provision(t.Context(), addons.Request{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect(t, resource.Config["URL"])
 }

@@ -21,12 +21,12 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 	}
 	defer unlock()
 	var connections, tables int
-	var size int64
+	var used int64
 	err = c.in(ctx, r.database(), func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `select
 			(select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()),
 			(select count(*) from pg_stat_user_tables),
-			pg_database_size(current_database())`).Scan(&connections, &tables, &size)
+			pg_database_size(current_database())`).Scan(&connections, &tables, &used)
 	})
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 		engine.Row("Connections", engine.Of(connections, plan.Connections)),
 		engine.Row("PG Version", c.Version),
 		engine.Row("Created", r.CreatedAt.Format("2006-01-02 15:04")),
-		engine.Row("Data Size", dataSize(size, plan)),
+		engine.Row("Data Size", dataSize(used, plan)),
 		engine.Row("Tables", strconv.Itoa(tables)),
 		engine.Row("Fork/Follow", "Unsupported"),
 		engine.Row("Rollback", "Unsupported"),
@@ -50,19 +50,19 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 
 // dataSize is Heroku's form for plans that hold a limit against it, and the
 // size alone for the dedicated ones.
-func dataSize(size int64, plan addons.Plan) string {
+func dataSize(used int64, plan addons.Plan) string {
 	if plan.StorageBytes == 0 || !strings.Contains(plan.Name, ":essential") {
-		return bytes(size)
+		return size(used)
 	}
 	compliance := "In compliance"
-	if size > plan.StorageBytes {
+	if used > plan.StorageBytes {
 		compliance = "Over the plan's limit, which is not enforced here"
 	}
-	return fmt.Sprintf("%s/%s (%.2f%%) (%s)", bytes(size), bytes(plan.StorageBytes),
-		100*float64(size)/float64(plan.StorageBytes), compliance)
+	return fmt.Sprintf("%s/%s (%.2f%%) (%s)", size(used), size(plan.StorageBytes),
+		100*float64(used)/float64(plan.StorageBytes), compliance)
 }
 
-func bytes(n int64) string {
+func size(n int64) string {
 	units := []string{"bytes", "kB", "MB", "GB", "TB"}
 	value, unit := float64(n), 0
 	for value >= 1024 && unit < len(units)-1 {

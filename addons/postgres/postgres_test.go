@@ -145,8 +145,7 @@ func remains(t *testing.T, dir, id string) []string {
 	return left
 }
 
-func TestSecretFilesAreTheOwnersAlone(t *testing.T) {
-	p, home := open(t)
+func secretFilesAreTheOwnersAlone(t *testing.T, p *postgres.Provider, home *addonstest.Home) {
 	provision(t, p)
 	for _, name := range []string{"cluster.json", "tls/server-key.pem", "cluster/pg_hba.conf"} {
 		info, err := os.Stat(filepath.Join(home.Dir, "engine", name))
