@@ -31,7 +31,8 @@ type Config struct {
 
 // Runner runs dynos as processes.
 type Runner struct {
-	cfg Config
+	cfg    Config
+	settle func() error // makes cfg.Dir ready, once
 
 	mu    sync.Mutex
 	dynos map[string]*instance
@@ -52,35 +53,44 @@ type instance struct {
 }
 
 // New returns a runner. No dyno of cfg.Dir may be running, as is the case when
-// cfg.Procs has just been opened; folders that a dead niwa left are removed.
-func New(cfg Config) (*Runner, error) {
-	dir, err := filepath.Abs(cfg.Dir)
+// cfg.Procs has just been opened: the first Start removes the folders that a
+// dead niwa left there.
+func New(cfg Config) *Runner {
+	r := &Runner{cfg: cfg, dynos: map[string]*instance{}}
+	r.settle = sync.OnceValue(r.cleanDir)
+	return r
+}
+
+func (r *Runner) cleanDir() error {
+	var err error
+	if r.cfg.Dir, err = filepath.Abs(r.cfg.Dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(r.cfg.Dir, 0o711); err != nil {
+		return err
+	}
+	if err := os.Chmod(r.cfg.Dir, 0o711); err != nil { // whatever the umask
+		return err
+	}
+	entries, err := os.ReadDir(r.cfg.Dir)
 	if err != nil {
-		return nil, err
-	}
-	cfg.Dir = dir
-	if err := os.MkdirAll(cfg.Dir, 0o711); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(cfg.Dir, 0o711); err != nil { // whatever the umask
-		return nil, err
-	}
-	entries, err := os.ReadDir(cfg.Dir)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, e := range entries {
-		if err := removeAll(filepath.Join(cfg.Dir, e.Name())); err != nil {
-			return nil, fmt.Errorf("folder of a dyno that has ended: %w", err)
+		if err := removeAll(filepath.Join(r.cfg.Dir, e.Name())); err != nil {
+			return fmt.Errorf("folder of a dyno that has ended: %w", err)
 		}
 	}
-	return &Runner{cfg: cfg, dynos: map[string]*instance{}}, nil
+	return nil
 }
 
 // Start implements dyno.Runner; the id is spec.ID.
 func (r *Runner) Start(ctx context.Context, spec dyno.Spec) (string, error) {
 	if err := check(spec); err != nil {
 		return "", fmt.Errorf("start dyno %s: %w", spec.ID, err)
+	}
+	if err := r.settle(); err != nil {
+		return "", fmt.Errorf("folder for dynos: %w", err)
 	}
 	d := &instance{id: spec.ID, dir: spec.Dir, done: make(chan struct{})}
 	if err := r.reserve(d); err != nil {

@@ -44,10 +44,7 @@ func newRunner(t *testing.T) (*process.Runner, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := process.New(process.Config{Dir: dir, Procs: table, Path: path})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := process.New(process.Config{Dir: dir, Procs: table, Path: path})
 	t.Cleanup(func() {
 		if err := table.Close(within(t)); err != nil {
 			t.Error(err)
@@ -255,10 +252,7 @@ func crashing(base string) error {
 	if err != nil {
 		return err
 	}
-	r, err := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path})
-	if err != nil {
-		return err
-	}
+	r := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path})
 	for i, command := range []string{
 		"sh -c 'sleep 600; true' & wait",
 		"trap '' TERM HUP; setsid sh -c 'sleep 600; true' & wait; sleep 600",
@@ -323,10 +317,9 @@ func TestACrashLeavesNothing(t *testing.T) {
 	if n, err := lifeline.Read(make([]byte, 1)); n != 0 || os.IsTimeout(err) {
 		t.Errorf("a process of a dyno is still running (%v)", err)
 	}
-	if _, err := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path}); err != nil {
-		t.Fatal(err)
-	}
-	if left := list(t, filepath.Join(base, "dynos")); len(left) > 0 {
+	r := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path})
+	start(t, r, dyno.Spec{Dir: dynotest.Dir(t), UID: uid(1), Command: "echo up"})
+	if left := list(t, filepath.Join(base, "dynos")); len(left) > 1 {
 		t.Errorf("folders left: %v", left)
 	}
 }
