@@ -264,6 +264,15 @@ func (cr *crew) runAttached(ctx context.Context, w *worker, spec dyno.Spec, sess
 		cr.finish(w)
 		return
 	}
+	cr.c.work.Go(func() {
+		select {
+		case <-conn.Gone(): // nobody is there any more to see it end
+			cr.mu.Lock()
+			cr.stop(w, stopGrace)
+			cr.mu.Unlock()
+		case <-w.ended:
+		}
+	})
 	spec.Output, spec.Stdin = conn, conn
 	if spec.TTY == nil {
 		spec.Stdin = rendezvous.StdinEOF(conn)
