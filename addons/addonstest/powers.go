@@ -155,6 +155,9 @@ func killed(t *testing.T, f *fixture) {
 		defer client.Close()
 		return client.Put(t.Context(), "again", "yes")
 	})
+	if f.Durable {
+		wantValue(t, f.dial(t, config), "kept", "yes")
+	}
 	if diff := cmp.Diff(config, f.provisionAs(t, id)); diff != "" {
 		t.Error("the config changed")
 	}

@@ -121,10 +121,11 @@ func (p *Provider) command(c *cluster) (*exec.Cmd, error) {
 	return p.user.Command(p.dataDir(), c.Program("postgres"), "-D", p.dataDir()), nil
 }
 
-// clearStalePID removes the pid file of a killed server when its number now
-// belongs to a process elsewhere, which PostgreSQL would take for itself. A
-// server's working directory is its data directory. Where the system cannot
-// tell, PostgreSQL's own, more careful answer stands.
+// clearStalePID removes the pid file of a killed server where PostgreSQL would
+// take another process for it: one that has its number now, or its own remains
+// that nobody has collected, as in a container without an init. A server's
+// working directory is its data directory, and remains have none. Where the
+// system cannot tell, PostgreSQL's own, more careful answer stands.
 func (p *Provider) clearStalePID() error {
 	file := filepath.Join(p.dataDir(), "postmaster.pid")
 	data, err := os.ReadFile(file)
@@ -135,11 +136,15 @@ func (p *Provider) clearStalePID() error {
 		return err
 	}
 	pid, _, _ := strings.Cut(string(data), "\n")
-	dir, err := os.Readlink(filepath.Join("/proc", pid, "cwd"))
-	if err != nil || dir == p.dataDir() {
+	process := filepath.Join("/proc", filepath.Base(pid))
+	if _, err := os.Stat(process); err != nil {
 		return nil
 	}
-	return os.Remove(file)
+	dir, err := os.Readlink(filepath.Join(process, "cwd"))
+	if err == nil && dir != p.dataDir() || errors.Is(err, fs.ErrNotExist) {
+		return os.Remove(file)
+	}
+	return nil
 }
 
 // configure writes the files that the server reads when it starts, with a

@@ -30,8 +30,9 @@ func directives(r record) []directive {
 	}
 }
 
-// configFile is the whole redis.conf. Snapshots are the persistence: what was
-// written in the minute before a kill -9 is lost.
+// configFile is the whole redis.conf. Every write is in the append-only file
+// before it is answered, so that a killed server loses nothing; what the
+// machine's own crash can take is the last second's.
 func configFile(r record) string {
 	lines := []string{
 		"# Written by niwa.",
@@ -44,9 +45,9 @@ func configFile(r record) string {
 		"aclfile users.acl",
 		"daemonize no",
 		"databases 16",
-		"save 60 1",
-		"dbfilename dump.rdb",
-		"stop-writes-on-bgsave-error no", // a full disk is no reason to stop being a cache
+		"save \"\"",
+		"appendonly yes",
+		"appendfsync everysec",
 		"loglevel notice",
 	}
 	for _, d := range directives(r) {

@@ -50,7 +50,7 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 		engine.Row("Connections", engine.Of(now.connections, plan.Connections)),
 		engine.Row("Memory", size(now.memory)),
 		engine.Row("Hit rate", rate(now.hits, now.misses)),
-		engine.Row("Persistence", "RDB"),
+		engine.Row("Persistence", "AOF"),
 		engine.Row("Engine", "native, Redis "+now.version),
 	), nil
 }

@@ -66,7 +66,7 @@ func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redi
 			return p.user.Command(dir, binary.Path, filepath.Join(dir, "redis.conf")), nil
 		},
 		Ready:  s.ready,
-		Signal: syscall.SIGTERM, // saves, then ends
+		Signal: syscall.SIGTERM, // finishes its file, then ends
 		Grace:  20 * time.Second,
 	}
 	if err := s.process.Start(ctx); err != nil {

@@ -126,8 +126,8 @@ func (p *Provider) startAll(ctx context.Context, ids []string) {
 	_ = group.Wait() // its functions return no error
 }
 
-// Close stops every server; native ones save their data first. The provider
-// cannot be used any more.
+// Close stops every server; the data of native ones are on disk when it
+// returns. The provider cannot be used any more.
 func (p *Provider) Close(ctx context.Context) error {
 	p.mu.Lock()
 	running := p.running
