@@ -1,0 +1,71 @@
+// Package sampleapp holds the sample apps, so that niwa can deploy one
+// wherever it runs. An app is a module of its own, and go:embed takes no
+// folder that is one, so each is embedded as a zip of its folder, made by
+//
+//	go generate ./sample-app
+package sampleapp
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"fmt"
+	"io/fs"
+)
+
+//go:generate go test . -count=1 -run ^TestZipsEqualTheirFolders$ -update
+
+//go:embed *.zip
+var zips embed.FS
+
+// Open returns the folder of the app in a language: "go".
+func Open(lang string) (fs.FS, error) {
+	data, err := zips.ReadFile(lang + ".zip")
+	if err != nil {
+		return nil, fmt.Errorf("there is no sample app in %q", lang)
+	}
+	return zip.NewReader(bytes.NewReader(data), int64(len(data)))
+}
+
+// Tarball returns the app as source that can be built: a tar.gz with its
+// files at the root. It is the same bytes each time.
+func Tarball(lang string) ([]byte, error) {
+	tree, err := Open(lang)
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	gz := gzip.NewWriter(&buf)
+	tw := tar.NewWriter(gz)
+	err = fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(tree, name)
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		h := &tar.Header{Name: name, Mode: int64(info.Mode().Perm()), Size: int64(len(text)), ModTime: info.ModTime()}
+		if err := tw.WriteHeader(h); err != nil {
+			return err
+		}
+		_, err = tw.Write(text)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := tw.Close(); err != nil {
+		return nil, err
+	}
+	if err := gz.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
