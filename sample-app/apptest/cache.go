@@ -49,6 +49,8 @@ func (c *client) consistency(t *testing.T, disturb func(*testing.T)) {
 	lasts := 1500 * time.Millisecond
 	stop := make(chan struct{})
 	var group sync.WaitGroup
+	defer group.Wait()
+	defer close(stop)
 	for range users {
 		user := c.create(t, "Ada")
 		var acknowledged atomic.Int64 // the version
@@ -63,8 +65,6 @@ func (c *client) consistency(t *testing.T, disturb func(*testing.T)) {
 		disturb(t)
 	}
 	time.Sleep(lasts / 2)
-	close(stop)
-	group.Wait()
 }
 
 func (c *client) keepChanging(t *testing.T, user User, acknowledged *atomic.Int64, stop <-chan struct{}) {

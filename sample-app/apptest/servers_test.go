@@ -161,7 +161,6 @@ func startPostgres(t *testing.T) string {
 // cacheServer is a Redis that can be killed and started again where it was.
 type cacheServer struct {
 	*server
-	t       *testing.T
 	port    string
 	dir     string
 	admin   *redis.Client
@@ -170,40 +169,40 @@ type cacheServer struct {
 }
 
 func startRedis(t *testing.T) *cacheServer {
-	c := &cacheServer{t: t, port: freePort(t), dir: dir(t)}
+	c := &cacheServer{port: freePort(t), dir: dir(t)}
 	c.url = "redis://default:writer@127.0.0.1:" + c.port
 	c.readURL = "redis://reader:reader@127.0.0.1:" + c.port
 	c.admin = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + c.port, Username: "default", Password: "writer", DialerRetries: 1})
 	t.Cleanup(func() { c.admin.Close() })
-	c.start()
+	c.start(t)
 	return c
 }
 
-func (c *cacheServer) start() {
-	c.t.Helper()
+func (c *cacheServer) start(t *testing.T) {
+	t.Helper()
 	conf := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsave \"\"\n"+
 		"user default on >writer ~* &* +@all\nuser reader on >reader ~* &* +@read +@connection +info\n", c.port, c.dir)
 	if err := os.WriteFile(filepath.Join(c.dir, "redis.conf"), []byte(conf), 0o644); err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	c.server = start(c.t, nil, need.Tool(c.t, "redis-server"), filepath.Join(c.dir, "redis.conf"))
-	await(c.t, c.server, func(ctx context.Context) error { return c.admin.Ping(ctx).Err() })
+	c.server = start(t, nil, need.Tool(t, "redis-server"), filepath.Join(c.dir, "redis.conf"))
+	await(t, c.server, func(ctx context.Context) error { return c.admin.Ping(ctx).Err() })
 }
 
 // must runs a command as the administrator.
-func (c *cacheServer) must(args ...any) {
-	c.t.Helper()
-	if err := c.admin.Do(c.t.Context(), args...).Err(); err != nil {
-		c.t.Fatalf("redis %v: %v", args, err)
+func (c *cacheServer) must(t *testing.T, args ...any) {
+	t.Helper()
+	if err := c.admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatalf("redis %v: %v", args, err)
 	}
 }
 
 // keys lists what is in the cache.
-func (c *cacheServer) keys() []string {
-	c.t.Helper()
-	keys, err := c.admin.Keys(c.t.Context(), "*").Result()
+func (c *cacheServer) keys(t *testing.T) []string {
+	t.Helper()
+	keys, err := c.admin.Keys(t.Context(), "*").Result()
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return keys
 }

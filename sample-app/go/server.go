@@ -25,6 +25,7 @@ const (
 	requestTimeout = 10 * time.Second
 	defaultLimit   = 20
 	maxLimit       = 100
+	maxBody        = 64 << 10 // bytes
 	requestID      = "request_id" // a key of fiber.Ctx.Locals
 )
 
@@ -38,7 +39,7 @@ func newServer(users *Users) *fiber.App {
 	s := &server{users}
 	app := fiber.New(fiber.Config{
 		ErrorHandler:          answerError,
-		BodyLimit:             64 << 10,
+		BodyLimit:             1 << 20, // beyond it the connection is cut
 		Immutable:             true,
 		DisableStartupMessage: true,
 		ReadTimeout:           30 * time.Second,
@@ -219,6 +220,9 @@ func target(c *fiber.Ctx) (id, match int64, err error) {
 
 // input reads a user from the body.
 func input(c *fiber.Ctx) (in Input, err error) {
+	if len(c.Body()) > maxBody {
+		return in, fiber.ErrRequestEntityTooLarge
+	}
 	if !utf8.Valid(c.Body()) {
 		return in, badRequest("The body is not UTF-8.")
 	}
