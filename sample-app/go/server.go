@@ -25,7 +25,7 @@ const (
 	requestTimeout = 10 * time.Second
 	defaultLimit   = 20
 	maxLimit       = 100
-	maxBody        = 64 << 10 // bytes
+	maxBody        = 64 << 10     // bytes
 	requestID      = "request_id" // a key of fiber.Ctx.Locals
 )
 
