@@ -112,10 +112,13 @@ func noZeroBytes(body []byte) error {
 type identity string
 
 func (i *identity) UnmarshalJSON(data []byte) error {
-	if data[0] == '"' {
+	switch data[0] {
+	case '"':
 		return json.Unmarshal(data, (*string)(i))
-	}
-	if data[0] != '{' {
+	case 'n': // null: none is named
+		return nil
+	case '{':
+	default:
 		return wrongType(data, reflect.TypeFor[string]())
 	}
 	var object struct{ ID, Name *string }
