@@ -17,9 +17,5 @@ func newRunner(t testing.TB) dyno.Runner {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner, err := process.New(process.Config{Dir: filepath.Join(dir, "dynos"), Procs: table, Path: os.Getenv("PATH")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return runner
+	return process.New(process.Config{Dir: filepath.Join(dir, "dynos"), Procs: table, Path: os.Getenv("PATH")})
 }
