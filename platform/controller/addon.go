@@ -55,7 +55,7 @@ func (c *Controller) CreateAddon(ctx context.Context, nameOrID string, req Addon
 		if err := tx.InsertAddon(addon); err != nil {
 			return err
 		}
-		_, err = c.attach(tx, app, addon, service, AttachmentRequest{Name: req.Attachment, Confirm: req.Confirm})
+		_, _, err = c.attach(tx, app, addon, service, AttachmentRequest{Name: req.Attachment, Confirm: req.Confirm})
 		return err
 	})
 	if err != nil {

@@ -45,8 +45,14 @@ func (c *Controller) Attach(ctx context.Context, req AttachmentRequest) (a platf
 		if !ok {
 			return platform.Missing("add_on")
 		}
-		if a, err = c.attach(tx, app, addon, service, req); err != nil {
+		var replaced *platform.Addon
+		if a, replaced, err = c.attach(tx, app, addon, service, req); err != nil {
 			return err
+		}
+		if replaced != nil { // pg:promote looks for this release as well
+			if app, _, err = c.release(tx, app, change{description: fmt.Sprintf("Detach %s (@ref:%s)", a.Name, replaced.Name), quiet: true}); err != nil {
+				return err
+			}
 		}
 		app, r, err = c.release(tx, app, change{description: fmt.Sprintf("Attach %s (@ref:%s)", a.Name, addon.Name), quiet: true})
 		return err
@@ -58,18 +64,19 @@ func (c *Controller) Attach(ctx context.Context, req AttachmentRequest) (a platf
 	return a, nil
 }
 
-// attach adds the attachment itself.
-func (c *Controller) attach(tx *store.Tx, app platform.App, addon platform.Addon, service catalog.Service, req AttachmentRequest) (platform.Attachment, error) {
-	a := platform.Attachment{ID: newID(), AddonID: addon.ID, AppID: app.ID, Name: strings.ToUpper(req.Name), CreatedAt: now(), UpdatedAt: now()}
+// attach adds the attachment itself, and returns the add-on whose attachment
+// of the same name had to make room, if there was one.
+func (c *Controller) attach(tx *store.Tx, app platform.App, addon platform.Addon, service catalog.Service, req AttachmentRequest) (a platform.Attachment, replaced *platform.Addon, err error) {
+	a = platform.Attachment{ID: newID(), AddonID: addon.ID, AppID: app.ID, Name: strings.ToUpper(req.Name), CreatedAt: now(), UpdatedAt: now()}
 	if err := checkNamespace(tx, addon, req.Namespace); err != nil {
-		return a, err
+		return a, nil, err
 	}
 	if req.Namespace != "" {
 		a.Namespace = &req.Namespace
 	}
 	there, err := tx.AttachmentsIn(app.ID)
 	if err != nil {
-		return a, err
+		return a, nil, err
 	}
 	byName := map[string]platform.Attachment{}
 	for _, t := range there {
@@ -79,30 +86,34 @@ func (c *Controller) attach(tx *store.Tx, app platform.App, addon platform.Addon
 		a.Name = service.AttachmentName(func(name string) bool { _, ok := byName[name]; return ok })
 	}
 	if !attachmentName.MatchString(a.Name) {
-		return a, platform.Invalid("Attachment names start with a letter and hold letters, digits and underscores.")
+		return a, nil, platform.Invalid("Attachment names start with a letter and hold letters, digits and underscores.")
 	}
 	if old, ok := byName[a.Name]; ok {
-		if err := c.replace(tx, app, old, a, req.Confirm); err != nil {
-			return a, err
+		if replaced, err = c.replace(tx, app, old, a, req.Confirm); err != nil {
+			return a, nil, err
 		}
 	}
-	return a, tx.InsertAttachment(a)
+	return a, replaced, tx.InsertAttachment(a)
 }
 
 // replace makes room for an attachment of the same name, once that is
-// confirmed.
-func (c *Controller) replace(tx *store.Tx, app platform.App, old, new platform.Attachment, confirm string) error {
+// confirmed, and returns the add-on that loses it.
+func (c *Controller) replace(tx *store.Tx, app platform.App, old, new platform.Attachment, confirm string) (*platform.Addon, error) {
 	if confirm != app.Name {
 		e := platform.Errorf(platform.ConfirmationRequired, "Adding %s to app %s would overwrite existing vars. To proceed, type %q or re-run this command with --confirm %s", new.Name, app.Name, app.Name, app.Name)
 		e.App = app.Name
-		return e
+		return nil, e
 	}
 	if old.AddonID != new.AddonID {
 		if err := lastAtHome(tx, old); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return tx.DeleteAttachment(old.ID)
+	loser, err := tx.Addon(old.AddonID)
+	if err != nil {
+		return nil, err
+	}
+	return &loser, tx.DeleteAttachment(old.ID)
 }
 
 func checkNamespace(tx *store.Tx, addon platform.Addon, namespace string) error {
