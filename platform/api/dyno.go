@@ -60,7 +60,7 @@ func (a *API) dynoCreate(c *call) (any, error) {
 	var in struct {
 		Command    string            `json:"command"`
 		Attach     bool              `json:"attach"`
-		Env        map[string]string `json:"env"`
+		Env        map[string]scalar `json:"env"` // the official CLI sends COLUMNS as a number
 		ForceNoTTY *bool             `json:"force_no_tty"`
 		Size       *identity         `json:"size"`
 		Type       *string           `json:"type"`
@@ -79,7 +79,10 @@ func (a *API) dynoCreate(c *call) (any, error) {
 		return nil, err
 	}
 	req := controller.RunRequest{
-		Command: in.Command, Attach: in.Attach, Env: in.Env, ForceNoTTY: in.ForceNoTTY != nil && *in.ForceNoTTY,
+		Command: in.Command, Attach: in.Attach, Env: map[string]string{}, ForceNoTTY: in.ForceNoTTY != nil && *in.ForceNoTTY,
+	}
+	for name, value := range in.Env {
+		req.Env[name] = string(value)
 	}
 	if in.Size != nil {
 		req.Size = sizeNamed(string(*in.Size))

@@ -203,7 +203,7 @@ func (i *Instance) wire(p parts) {
 	i.api = api.New(api.Config{
 		Controller: i.controller, Logs: p.logs, Catalog: p.market, Key: i.home.key,
 		BaseURL: p.nets.apiURL("http"), SecureURL: p.nets.apiURL("https"), SourcesDir: data("sources"),
-		Mount: i.git.Mount, Log: i.cfg.Log, Version: i.cfg.Version,
+		Mount: i.git.Mount, Buildpacks: i.cfg.Buildpacks, Log: i.cfg.Log, Version: i.cfg.Version,
 	})
 	i.router = router.New(router.Config{
 		Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),
