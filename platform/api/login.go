@@ -36,6 +36,7 @@ type login struct {
 	description string
 	begun       time.Time
 	token       chan string // gets the new token, once
+	shown       bool        // the user has shown a token; what is left is for the client
 }
 
 // begin starts a login, unless too many are under way.
@@ -69,13 +70,24 @@ func (l *logins) find(id string, now time.Time) (*login, error) {
 	return found, nil
 }
 
-// end takes a login out; false when somebody else has.
-func (l *logins) end(id string) bool {
+// finish takes note that the user has shown a token; false when somebody has
+// before.
+func (l *logins) finish(id string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.byID[id]
+	found := l.byID[id]
+	if found == nil || found.shown {
+		return false
+	}
+	found.shown = true
+	return true
+}
+
+// drop forgets a login whose client has its token.
+func (l *logins) drop(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	delete(l.byID, id)
-	return ok
 }
 
 // loginBegin answers the client with the page to open and where to wait.
@@ -119,7 +131,7 @@ func (a *API) loginFinish(f *fiber.Ctx) error {
 	if _, err := a.Controller.Authenticate(a.ctx, shown); err != nil {
 		return a.page(f, http.StatusUnauthorized, "login.html", map[string]any{"Description": l.description, "Wrong": true})
 	}
-	if !a.logins.end(id) {
+	if !a.logins.finish(id) {
 		return notThere()
 	}
 	_, token, err := a.Controller.CreateAuthorization(a.ctx, l.description, cliLifetime)
@@ -132,7 +144,8 @@ func (a *API) loginFinish(f *fiber.Ctx) error {
 
 // loginWait keeps the client waiting until the user has shown a token.
 func (a *API) loginWait(f *fiber.Ctx) error {
-	l, err := a.logins.find(f.Params("id"), time.Now())
+	id := f.Params("id")
+	l, err := a.logins.find(id, time.Now())
 	if err != nil {
 		return err
 	}
@@ -144,6 +157,7 @@ func (a *API) loginWait(f *fiber.Ctx) error {
 	defer cancel()
 	select {
 	case token := <-l.token:
+		a.logins.drop(id)
 		f.Set(fiber.HeaderCacheControl, "no-store")
 		return sendJSON(f, http.StatusOK, map[string]string{"access_token": token})
 	case <-ctx.Done():
