@@ -18,7 +18,8 @@ import (
 )
 
 // fakeRunner runs a few commands inside the test: "serve" listens on $PORT,
-// "wait" does nothing until it is stopped, "echo TEXT" and "exit N" end.
+// "wait" does nothing until it is stopped, "say TEXT" speaks before it does,
+// "echo TEXT" and "exit N" end.
 // Builds fail on it.
 type fakeRunner struct {
 	mu    sync.Mutex
@@ -59,6 +60,10 @@ func (d *fakeDyno) run(spec dyno.Spec) int {
 		}
 		<-d.stop
 		ln.Close()
+		return 143
+	case "say":
+		fmt.Fprintln(spec.Output, rest)
+		<-d.stop
 		return 143
 	case "wait":
 		<-d.stop

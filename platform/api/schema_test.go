@@ -37,12 +37,13 @@ func exceptions() map[string]func(node map[string]any) {
 	}
 }
 
-// extras are what the official CLI reads beyond the published schema; the
+// extras are what the official CLI reads beyond the published schema: always
+// there with an exclamation mark, and else when the client asks for it. The
 // field "*" allows all.
 func extras() map[string][]string {
 	return map[string][]string{
-		"app":                                {"create_status", "process_tier", "locked"},
-		"plan/properties/price":              {"metered"},
+		"app":                                {"create_status!", "process_tier!", "locked!"},
+		"plan/properties/price":              {"metered!"},
 		"add-on/definitions/addon_service":   {"*"}, // Accept-Expansion: addon_service
 		"add-on/definitions/plan":            {"*"}, // Accept-Expansion: plan
 		"add-on-attachment":                  {"config_vars"},
@@ -87,8 +88,15 @@ var loadSchema = sync.OnceValues(func() (*schema, error) {
 			if field == "*" {
 				delete(node, "additionalProperties")
 				delete(node, "required")
-			} else if ok {
-				properties[field] = map[string]any{}
+				continue
+			}
+			name, always := strings.CutSuffix(field, "!")
+			if ok {
+				properties[name] = map[string]any{}
+			}
+			if always {
+				required, _ := node["required"].([]any)
+				node["required"] = append(required, name)
 			}
 		}
 	}
