@@ -17,8 +17,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"syscall"
@@ -27,9 +29,13 @@ import (
 
 const (
 	greeting  = "rendezvous\r\n"
-	maxLine   = 256 // bytes of a client's first line
+	maxLine   = 256 // bytes kept of what a client says first
 	lineLimit = 10 * time.Second
-	maxGuests = 256 // clients that have yet to say a secret
+	lineEnd   = 250 * time.Millisecond
+
+	secretBytes  = 24
+	secretLength = 2 * secretBytes // hex digits
+	maxGuests    = 256             // clients that have yet to say a secret
 )
 
 // ErrExpired is why Accept fails when no client came in time.
@@ -145,7 +151,7 @@ func (s *Server) Close() error {
 func (s *Server) meet(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(lineLimit))
 	r := bufio.NewReaderSize(conn, maxLine)
-	secret, err := readLine(r)
+	secret, err := readSecret(conn, r)
 	if err != nil {
 		conn.Close()
 		return
@@ -177,18 +183,31 @@ func (s *Server) forget(c *Conn) {
 	delete(s.conns, c)
 }
 
-// readLine reads a line that ends in CR LF and fits the reader's buffer.
-func readLine(r *bufio.Reader) (string, error) {
-	line, err := r.ReadSlice('\n')
-	if err != nil {
+// readSecret reads what has the length of a secret and the CR LF after it.
+// Some clients send no line end (heroku3 of PyPI) and wait for the greeting:
+// after lineEnd in which nothing came, the secret stands alone. Anything else
+// after it is an error.
+func readSecret(conn deadliner, r *bufio.Reader) (string, error) {
+	secret := make([]byte, secretLength)
+	if _, err := io.ReadFull(r, secret); err != nil {
 		return "", err
 	}
-	n := len(line) - len("\r\n")
-	if n < 0 || line[n] != '\r' {
-		return "", errors.New("the line does not end in CR LF")
+	if err := conn.SetReadDeadline(time.Now().Add(lineEnd)); err != nil {
+		return "", err
 	}
-	return string(line[:n]), nil
+	end, err := r.Peek(len("\r\n"))
+	switch {
+	case string(end) == "\r\n":
+		_, err = r.Discard(len(end))
+		return string(secret), err
+	case len(end) == 0 && errors.Is(err, os.ErrDeadlineExceeded):
+		return string(secret), nil
+	}
+	return "", errors.New("the secret is not followed by CR LF")
 }
+
+// deadliner is the part of a net.Conn that readSecret needs beside its bytes.
+type deadliner interface{ SetReadDeadline(time.Time) error }
 
 // claim returns the session of a secret, once.
 func (s *Server) claim(secret string) *Session {
@@ -215,7 +234,7 @@ type Session struct {
 
 // Open makes a session that a client can come to, once, within ttl.
 func (s *Server) Open(ttl time.Duration) *Session {
-	var secret [24]byte
+	var secret [secretBytes]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	session := &Session{
 		Secret: hex.EncodeToString(secret[:]),

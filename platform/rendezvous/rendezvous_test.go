@@ -418,28 +418,41 @@ c.on('error', err => { console.error(err); process.exit(1) })`
 	}
 }
 
-func FuzzReadLine(f *testing.F) {
-	for _, seed := range []string{"", "\r\n", "secret\r\nrest", "secret\n", "\n\r\n", strings.Repeat("x", maxLine), strings.Repeat("x", maxLine-2) + "\r\nrest"} {
+func FuzzReadSecret(f *testing.F) {
+	secret := strings.Repeat("s", secretLength)
+	for _, seed := range []string{"", "\r\n", secret + "\r\nrest", secret + "\n", secret, secret + "x", secret[1:] + "\r\n", strings.Repeat("x", maxLine)} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		r := bufio.NewReaderSize(bytes.NewReader(data), maxLine)
-		line, err := readLine(r)
-		if err != nil {
-			if i := bytes.Index(data, []byte("\r\n")); i >= 0 && i == bytes.IndexByte(data, '\n')-1 && i+2 <= maxLine {
-				t.Errorf("a good line was refused: %v", err)
-			}
-			return
+		r := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(data), nothingComes{}), maxLine)
+		got, err := readSecret(nothingComes{}, r)
+		good := len(data) == secretLength || len(data) > secretLength+1 && string(data[secretLength:secretLength+2]) == "\r\n"
+		if good != (err == nil) {
+			t.Fatalf("%q: %q, %v", data, got, err)
 		}
-		rest, err := io.ReadAll(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := line + "\r\n" + string(rest); got != string(data) {
+		if err == nil && got != string(data[:secretLength]) {
 			t.Errorf("%q was read as %q", data, got)
 		}
-		if len(line)+2 > maxLine || strings.Contains(line, "\n") {
-			t.Errorf("the line is %q", line)
-		}
 	})
+}
+
+// nothingComes is a client that says no more before the deadline.
+type nothingComes struct{}
+
+func (nothingComes) Read([]byte) (int, error)        { return 0, os.ErrDeadlineExceeded }
+func (nothingComes) SetReadDeadline(time.Time) error { return nil }
+
+func TestAClientThatSendsNoLineEndIsGreetedToo(t *testing.T) {
+	s := serve(t)
+	session := s.Open(limit)
+	client := s.dial(t, session.Secret)
+	conn, err := session.Accept(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.hangUp()
+	got := make([]byte, len(greeting))
+	if _, err := io.ReadFull(client, got); err != nil || string(got) != greeting {
+		t.Errorf("it reads %q, %v", got, err)
+	}
 }
