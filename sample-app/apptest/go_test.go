@@ -2,13 +2,21 @@ package apptest
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 func TestGoAppKeepsTheContract(t *testing.T) {
@@ -32,10 +40,36 @@ func TestGoAppKeepsTheContract(t *testing.T) {
 	t.Run("with a cache that is not there", func(t *testing.T) {
 		Run(t, startApp(t, program, database, "REDIS_URL=redis://127.0.0.1:1").url, Options{})
 	})
+	t.Run("with a server of another make", func(t *testing.T) {
+		cache := miniredis.RunT(t) // what the embedded engine is
+		Run(t, startApp(t, program, database, "REDIS_URL=redis://"+cache.Addr()).url, Options{Cached: true})
+	})
+	t.Run("with one whose certificate nobody signed", func(t *testing.T) {
+		cache, err := miniredis.RunTLS(&tls.Config{Certificates: []tls.Certificate{selfSigned(t)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cache.Close)
+		Run(t, startApp(t, program, database, "REDIS_URL=rediss://"+cache.Addr()).url, Options{Cached: true})
+	})
 	t.Run("with a wrong password", func(t *testing.T) {
 		cache := startRedis(t)
 		Run(t, startApp(t, program, database, "REDIS_URL="+strings.Replace(cache.url, "writer@", "wrong@", 1)).url, Options{})
 	})
+}
+
+func selfSigned(t *testing.T) tls.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // requestsAreLogged reads the log of an app as a machine would.
