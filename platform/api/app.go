@@ -77,13 +77,13 @@ func (a *API) appInfo(c *call) (any, error) {
 func (a *API) appUpdate(c *call) (any, error) {
 	var in struct {
 		Name        *string   `json:"name"`
-		Maintenance *bool     `json:"maintenance"`
+		Maintenance *flag     `json:"maintenance"`
 		BuildStack  *identity `json:"build_stack"`
 	}
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
-	update := controller.AppUpdate{Name: in.Name, Maintenance: in.Maintenance}
+	update := controller.AppUpdate{Name: in.Name, Maintenance: (*bool)(in.Maintenance)}
 	if in.BuildStack != nil {
 		name := stackNamed(string(*in.BuildStack))
 		update.BuildStack = &name

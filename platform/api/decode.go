@@ -166,6 +166,20 @@ func (q *quantity) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// flag is a boolean; heroku3 of PyPI sends it as 0 or 1.
+type flag bool
+
+func (f *flag) UnmarshalJSON(data []byte) error {
+	switch string(data) {
+	case "0", "1":
+		*f = data[0] == '1'
+		return nil
+	case "true", "false":
+		return json.Unmarshal(data, (*bool)(f))
+	}
+	return wrongType(data, reflect.TypeFor[bool]())
+}
+
 // wrongType is the decoder's own error, which it completes with the field.
 func wrongType(data []byte, want reflect.Type) error {
 	found := "number"
