@@ -100,6 +100,13 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 	return b
 }
 
+// in makes a bench serve a subtest, so that subtests share an app's cache.
+func (b *bench) in(t testing.TB) *bench {
+	sub := *b
+	sub.t = t
+	return &sub
+}
+
 // reachable is a folder that other users can pass through.
 func reachable(t testing.TB) string {
 	dir := t.TempDir()

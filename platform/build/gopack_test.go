@@ -32,6 +32,7 @@ func binaries(slug map[string]entry) []string {
 
 func TestGoAppIsBuiltAsItAsks(t *testing.T) {
 	need.Tool(t, "go")
+	shared := newBench(t, nil)
 	two := []entry{program("cmd/web/main.go", "", `"web"`), program("cmd/worker/main.go", "", `"worker"`)}
 	mod := func(more string) entry {
 		return entry{name: "go.mod", text: "module example.com/garden\n\ngo 1.21\n\n" + more}
@@ -61,7 +62,7 @@ func TestGoAppIsBuiltAsItAsks(t *testing.T) {
 		"a hook before":              {[]entry{mod(""), {name: "bin/go-pre-compile", mode: 0o755, text: "#!/bin/sh\nprintf 'package main\\nfunc main() {}\\n' > main.go\n"}}, nil, []string{"garden", "go-pre-compile"}, map[string]string{"web": "bin/garden"}, "-----> Running bin/go-pre-compile"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, nil)
+			b := shared.in(t)
 			req := b.request(tarOf(t, test.files...))
 			req.Env = test.env
 			result, slug := b.build(req)
@@ -78,6 +79,7 @@ func TestGoAppIsBuiltAsItAsks(t *testing.T) {
 
 func TestGoAppThatCannotBeBuiltSaysWhatToChange(t *testing.T) {
 	need.Tool(t, "go")
+	shared := newBench(t, nil)
 	for name, test := range map[string]struct {
 		files []entry
 		says  string
@@ -93,7 +95,7 @@ func TestGoAppThatCannotBeBuiltSaysWhatToChange(t *testing.T) {
 		"a package that is none": {[]entry{{name: "go.mod", text: "module x\n// +heroku install ./nothing\n"}, program("main.go", "", `""`)}, " !     The programs of the app cannot be built"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, nil)
+			b := shared.in(t)
 			req := b.request(tarOf(t, test.files...))
 			req.Env = map[string]string{"GOPROXY": "off"}
 			if got := b.reject(req); got != "Push rejected, failed to compile Go app." {
