@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	"gopkg.in/yaml.v3"
+
+	"niwa/addons"
 )
 
 // Load reads an elements.yaml. It accepts nothing that it does not
@@ -98,6 +100,9 @@ func (k *checker) service(c *Catalog, s Service, at []any) {
 		"attachment and prefix of %q must be names of config vars, like HEROKU_REDIS", s.Slug)
 	k.require(slices.ContainsFunc(s.Plans, func(p Plan) bool { return p.Slug == s.Default }), at,
 		"the default plan %q of %q is not in its list", s.Default, s.Slug)
+	for _, name := range s.Credentials {
+		k.require(isSlug(name) && name != addons.Default, at, "%q of %q is no name for a further credential", name, s.Slug)
+	}
 	for i, plan := range s.Plans {
 		k.plan(s, plan, append(slices.Clone(at), "plans", i))
 	}

@@ -186,6 +186,10 @@ func (p *fakePostgres) DestroyCredential(_ context.Context, _, name string) erro
 // fakeRedis has a setting.
 type fakeRedis struct{ fakeProvider }
 
+func (p *fakeRedis) CreateCredential(_ context.Context, _, name string) (map[string]string, error) {
+	return p.config(name, 0), nil
+}
+
 func (p *fakeRedis) ResetStats(context.Context, string) error { p.note("stats"); return nil }
 
 func (p *fakeRedis) Settings(context.Context, string) ([]addons.Setting, error) {

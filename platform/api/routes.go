@@ -123,6 +123,8 @@ func (a *API) routes() []route {
 		{post, "/addon-attachments", 201, a.attachmentCreate},
 		{get, "/addon-attachments/:attachment", 200, a.attachmentInfo},
 		{remove, "/addon-attachments/:attachment", 200, a.attachmentDelete},
+		{get, "/addons/:addon/config", 200, a.addonConfig},
+		{get, "/addons/:addon/config/:namespace", 200, a.addonConfig},
 		{get, "/addons/:addon/addon-attachments", 200, a.attachmentList},
 		{get, "/apps/:app/addon-attachments", 200, a.attachmentList},
 		{get, "/apps/:app/addon-attachments/:attachment", 200, a.attachmentInfo},

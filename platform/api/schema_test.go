@@ -227,7 +227,7 @@ func (s *schema) check(l link, body []byte) error {
 func beyondSchema() []string {
 	return []string{
 		"DELETE /oauth/sessions/{}",
-		"GET /teams/apps",
+		"GET /addons/{}/config/{}", "GET /teams/apps",
 		"POST /apps/{}/dynos/{}",
 	}
 }

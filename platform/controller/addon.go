@@ -90,6 +90,12 @@ func (c *Controller) provision(ctx context.Context, id string) error {
 		return err
 	}
 	res, err := provider.Provision(ctx, addons.Request{ID: addon.ID, Name: addon.Name, Plan: plan.Limits(), Options: addon.Options})
+	further := map[string]platform.Config{}
+	for _, name := range service.Credentials {
+		if err == nil {
+			further[name], err = furtherCredential(ctx, provider, addon.ID, name)
+		}
+	}
 	if ctx.Err() != nil {
 		return ctx.Err() // niwa stops: the next start goes on
 	}
@@ -106,8 +112,21 @@ func (c *Controller) provision(ctx context.Context, id string) error {
 		if service.Async {
 			text = fmt.Sprintf("@ref:%s completed provisioning, setting %s.", addon.Name, vars)
 		}
+		for name, config := range further {
+			if err := tx.PutCredential(addon.ID, name, config); err != nil {
+				return "", err
+			}
+		}
 		return text, tx.PutCredential(addon.ID, addons.Default, res.Config)
 	})
+}
+
+func furtherCredential(ctx context.Context, provider addons.Provider, id, name string) (platform.Config, error) {
+	creator, ok := provider.(addons.CredentialCreator)
+	if !ok {
+		return nil, fmt.Errorf("its provider makes no credential %s, as the catalog says it should", name)
+	}
+	return creator.CreateCredential(ctx, id, name)
 }
 
 // varsOf names the config vars that an add-on sets in its own app.
