@@ -36,10 +36,10 @@ func arrows() map[string][]string {
 		"platform/rendezvous":   {"platform", "platform/dyno"},
 		"platform/controller": {"platform", "platform/store", "platform/build", "platform/dyno", "platform/logplex",
 			"platform/rendezvous", "addons", "addons/catalog", "router/route"},
-		"platform/api":          {"platform", "platform/controller", "platform/logplex"},
+		"platform/api":          {"platform", "platform/controller", "platform/logplex", "addons", "addons/catalog"},
 		"platform/api/listener": {},
 		"platform/git":          {"platform"},
-		"platform/cli":          {"platform", "platform/client", "platform/instance", "addons/engine"},
+		"platform/cli":          {"platform", "platform/client", "platform/instance", "addons/engine", "sample-app"},
 
 		// The wiring: it alone knows everybody, and only cli knows it.
 		"platform/instance": {"platform", "platform/api", "platform/api/listener", "platform/build", "platform/controller",
@@ -53,24 +53,28 @@ func arrows() map[string][]string {
 
 		"addons":          {},
 		"addons/catalog":  {"addons"},
-		"addons/engine":   {"platform/pki", "platform/proc"},
+		"addons/engine":   {"addons", "platform/pki", "platform/proc"},
 		"addons/postgres": {"platform", "addons", "addons/catalog", "addons/engine", "platform/pki", "platform/proc"},
 		"addons/redis":    {"platform", "addons", "addons/catalog", "addons/engine", "platform/pki", "platform/proc"},
+
+		"sample-app": {},
 
 		// For tests, and for the tools of this repository.
 		"platform/platformtest":      {"platform", "platform/client", "platform/instance"},
 		"platform/platformtest/need": {},
 		"platform/dyno/dynotest":     {"platform", "platform/dyno", "platform/platformtest/need"},
-		"addons/addonstest":          {"addons", "addons/catalog", "platform/platformtest/need"},
-		"sample-app/apptest":         {},
-		"internal/testsummary":       {},
+		"addons/addonstest": {"platform", "platform/pki", "platform/proc", "platform/platformtest/need", "addons",
+			"addons/catalog", "addons/engine"},
+		"sample-app/apptest":   {},
+		"internal/testsummary": {},
 	}
 }
 
-// forTests may be imported by the tests of every package.
+// forTests may be imported by the tests of every package: what is made for
+// them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform", "platform/platformtest", "platform/platformtest/need", "platform/dyno/dynotest",
-		"addons/addonstest", "sample-app/apptest"}
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/dyno/dynotest", "addons/addonstest",
+		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process"}
 }
 
 func TestPackagesImportOnlyWhatTheirRowAllows(t *testing.T) {

@@ -18,7 +18,6 @@ type Program struct {
 	Version    string
 	Elements   []byte // elements.yaml, the marketplace
 	Buildpacks fs.FS  // a folder for each of niwa's own buildpacks
-	Sample     fs.FS  // source of the app that the lesson deploys
 }
 
 // Run runs one command line, without the program's name, and returns the exit
@@ -61,6 +60,8 @@ func newRoot(program Program) *cobra.Command {
 	}
 	opts.bindData(root.PersistentFlags())
 	root.AddCommand(
+		upCommand(opts, program),
+		demoCommand(opts, program),
 		envCommand(opts),
 		herokuCommand(opts),
 		doctorCommand(opts),

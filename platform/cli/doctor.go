@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"niwa/addons/engine"
 )
 
 // finding is one line of what doctor has to say.
@@ -57,6 +59,8 @@ func examine(ctx context.Context, opts *options) []finding {
 	for _, t := range tools() {
 		findings = append(findings, t.examine(ctx))
 	}
+	findings = append(findings, docker())
+	findings = append(findings, engines(opts.Engines)...)
 	findings = append(findings, dataDirectory(opts.Data))
 	rec, err := find(opts.Data)
 	if err == nil {
@@ -89,8 +93,8 @@ func tools() []tool {
 	return []tool{
 		{[]string{"git"}, []string{"--version"}, "git push, and buildpacks named by a git URL", "install git"},
 		{[]string{"heroku", "npx"}, []string{"--version"}, "niwa heroku", "install Node.js, then npm install --global heroku"},
-		{[]string{"go"}, []string{"version"}, "nothing yet: the Go buildpack fetches a toolchain, which needs the network", "https://go.dev/dl"},
-		{[]string{"node"}, []string{"--version"}, "nothing yet: the Node.js buildpack fetches a runtime, which needs the network", "https://nodejs.org"},
+		{[]string{"go"}, []string{"version"}, "deploying Go apps, the lesson's among them", "install it from https://go.dev/dl"},
+		{[]string{"node"}, []string{"--version"}, "deploying Node.js apps", "install it from https://nodejs.org"},
 		{[]string{"psql"}, []string{"--version"}, "heroku pg:psql and the pg commands built on it", "install postgresql-client"},
 		{[]string{"redis-cli"}, []string{"--version"}, "looking into Redis by hand (heroku redis:cli does without)", "install redis-tools"},
 	}
@@ -112,6 +116,29 @@ func (t tool) examine(ctx context.Context) finding {
 		return finding{t.names[0], "ok", fmt.Sprintf("%s (%s)", path, first)}
 	}
 	return finding{t.names[0], "missing", fmt.Sprintf("disables %s; %s", t.disables, t.get)}
+}
+
+func docker() finding {
+	if _, err := exec.LookPath("docker"); err == nil {
+		return finding{"docker", "note", "here, and not used: this niwa has no docker runner"}
+	}
+	return finding{"docker", "note", "not here, and not needed"}
+}
+
+// engines says what each data service would run on.
+func engines(mode string) []finding {
+	var findings []finding
+	for _, r := range engine.Probe(engine.Mode(mode)) {
+		f := finding{r.Service, "ok", fmt.Sprintf("%s: %s", r.Engine, r.Detail)}
+		if r.Missing != "" {
+			f.state, f.detail = "note", fmt.Sprintf("%s; better with %s: %s", f.detail, r.Missing, r.Fix)
+		}
+		if r.Engine == "" {
+			f.state, f.detail = "missing", fmt.Sprintf("disables the add-on: it needs %s: %s", r.Missing, r.Fix)
+		}
+		findings = append(findings, f)
+	}
+	return findings
 }
 
 // dataDirectory checks that what is there can be written, or that what is not

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"niwa/platform/instance"
 )
 
 func envCommand(opts *options) *cobra.Command {
@@ -50,8 +52,8 @@ func (o *options) environment() (environment, error) {
 		return environment{}, err
 	}
 	address := o.API
-	if rec, err := readRecord(o.Data); err == nil {
-		address = rec.API
+	if rec, err := instance.ReadRecord(o.Data); err == nil {
+		address = strings.TrimPrefix(rec.API, "http://")
 	}
 	_, port, err := net.SplitHostPort(address)
 	return environment{data: o.Data, port: port, token: token, lookup: os.LookupEnv}, err

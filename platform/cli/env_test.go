@@ -155,7 +155,7 @@ func apply(t *testing.T, e environment, env []string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return merged(env, vars, false)
+	return merged(env, vars)
 }
 
 func gitConfig(t *testing.T, env []string, args ...string) []string {

@@ -29,7 +29,9 @@ func herokuCommand(opts *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			env, err := herokuEnviron(opts, args)
+			// npx fetches the CLI first, and must not be led astray.
+			led := argv[0] == "heroku" && !speaksToOthers(args)
+			env, err := herokuEnviron(opts, args, led)
 			if err != nil {
 				return err
 			}
@@ -51,11 +53,15 @@ func findHeroku(args []string) (program string, argv []string, err error) {
 }
 
 // herokuEnviron is this process's environment with the block of niwa env
-// merged in, and with a git configuration to scribble in.
-func herokuEnviron(opts *options, args []string) ([]string, error) {
+// merged in, and with a git configuration to scribble in. Led, the CLI finds
+// niwa even at the hosts of Heroku's that no variable re-points
+// (particleboard.heroku.com, api.metrics.heroku.com): to them it would send
+// the token. It asks HTTP_PROXY for every host, and niwa is the proxy.
+func herokuEnviron(opts *options, args []string, led bool) ([]string, error) {
 	// Without a platform to talk to the CLI retries for seconds before it
 	// says something less clear.
-	if _, err := find(opts.Data); err != nil {
+	rec, err := find(opts.Data)
+	if err != nil {
 		return nil, err
 	}
 	env, err := opts.environment()
@@ -66,15 +72,20 @@ func herokuEnviron(opts *options, args []string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if speaksOfLogin(args) {
-		vars = slices.DeleteFunc(vars, func(v variable) bool { return v.name == "HEROKU_API_KEY" })
-	}
 	global, err := privateGitconfig(opts.Data)
 	if err != nil {
 		return nil, err
 	}
 	vars = append(vars, variable{"GIT_CONFIG_GLOBAL", global})
-	return merged(os.Environ(), vars, speaksOfLogin(args)), nil
+	environ := merged(os.Environ(), vars)
+	if speaksOfLogin(args) {
+		environ = without(environ, "HEROKU_API_KEY")
+	}
+	if led {
+		environ = without(environ, "NO_PROXY", "no_proxy", "http_proxy")
+		environ = merged(environ, []variable{{"HTTP_PROXY", rec.API}})
+	}
+	return environ, nil
 }
 
 // speaksOfLogin picks the commands that HEROKU_API_KEY would turn into
@@ -86,16 +97,30 @@ func speaksOfLogin(args []string) bool {
 	return len(args) > 0 && slices.Contains([]string{"login", "logout", "auth:login", "auth:logout"}, args[0])
 }
 
-func merged(environ []string, vars []variable, dropKey bool) []string {
-	result := slices.DeleteFunc(slices.Clone(environ), func(line string) bool {
-		name, _, _ := strings.Cut(line, "=")
-		return dropKey && name == "HEROKU_API_KEY" ||
-			slices.ContainsFunc(vars, func(v variable) bool { return v.name == name })
-	})
-	for _, v := range vars {
-		result = append(result, v.name+"="+v.value)
+// speaksToOthers picks the commands that fetch plugins or updates, or run a
+// program of the user's.
+func speaksToOthers(args []string) bool {
+	if len(args) == 0 {
+		return false
 	}
-	return result
+	topic, _, _ := strings.Cut(args[0], ":")
+	return slices.Contains([]string{"plugins", "update", "local"}, topic)
+}
+
+// merged sets variables in an environment.
+func merged(environ []string, vars []variable) []string {
+	for _, v := range vars {
+		environ = append(without(environ, v.name), v.name+"="+v.value)
+	}
+	return environ
+}
+
+// without returns an environment that lacks the variables named.
+func without(environ []string, names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(line string) bool {
+		name, _, _ := strings.Cut(line, "=")
+		return slices.Contains(names, name)
+	})
 }
 
 // privateGitconfig makes a global git configuration that includes the user's.

@@ -67,6 +67,22 @@ func TestTheOfficialCLIIsPointedAtTheRunningNiwa(t *testing.T) {
 	}
 }
 
+func TestHerokusOwnHostsAreReachedThroughNiwa(t *testing.T) {
+	data := dataDir(t, "127.0.0.1:5999")
+	hold(t, data)
+	path := fakeHeroku(t, "heroku", `echo "${HTTP_PROXY-none} ${NO_PROXY-none}"`)
+	env := []string{path, "HTTP_PROXY=http://corp:3128", "NO_PROXY=localhost"}
+	for command, want := range map[string]string{
+		"apps:favorites":  "http://localhost:5999 none\n",
+		"plugins:install": "http://corp:3128 localhost,127.0.0.1\n",
+		"local":           "http://corp:3128 localhost,127.0.0.1\n",
+	} {
+		if stdout, _, _ := niwa(t, env, "--data", data, "heroku", command); stdout != "<"+command+">\n"+want {
+			t.Errorf("%s: %q, want %q", command, stdout, want)
+		}
+	}
+}
+
 func TestTheUsersGitConfigurationIsReadAndNeverWritten(t *testing.T) {
 	git := need.Tool(t, "git")
 	data := dataDir(t, "localhost:5100")

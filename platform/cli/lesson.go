@@ -2,10 +2,10 @@ package cli
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"time"
 
@@ -18,9 +18,9 @@ import (
 // on the same data changes nothing.
 type lesson struct {
 	client *client.Client
-	router string // HOST:PORT
+	router string // URL
 	domain string
-	sample fs.FS
+	source []byte // of the app, a tar.gz
 	out    io.Writer
 }
 
@@ -117,29 +117,36 @@ func (l lesson) reader(ctx context.Context, redis client.Addon) error {
 		}
 	}
 	l.say("attaching %s as %s, with a credential that can only read", redis.Name, name)
+	if there, err := l.client.HasCredential(ctx, redis.Name, readerCredential); err != nil {
+		return err
+	} else if !there {
+		if err := l.client.CreateCredential(ctx, redis.Name, readerCredential); err != nil {
+			return err
+		}
+	}
 	_, err = l.client.Attach(ctx, lessonApp, redis.Name, name, readerCredential)
 	return err
 }
 
-// deploy builds the sample, unless the last build was of the same source and
-// did not fail.
+// deploy builds the sample, unless that very source is deployed or under way.
 func (l lesson) deploy(ctx context.Context) error {
-	source, version, err := tarball(l.sample)
-	if err != nil {
-		return fmt.Errorf("packing the sample app: %w", err)
-	}
+	// Looks like a commit, where one is expected.
+	version := fmt.Sprintf("%x", sha256.Sum256(l.source))[:40]
 	build, ok, err := l.client.LatestBuild(ctx, lessonApp)
 	if err != nil {
 		return fmt.Errorf("looking for the last build of %s: %w", lessonApp, err)
 	}
-	if !ok || build.SourceBlob.Version != version || build.Status == platform.Failed {
-		l.say("deploying sample-app/go as %s", lessonApp)
-		if build, err = l.client.CreateBuild(ctx, lessonApp, source, version); err != nil {
-			return fmt.Errorf("starting the build: %w", err)
+	if ok && build.SourceBlob.Version == version {
+		if l.built(ctx, build) == nil {
+			return nil
 		}
-		if err := l.client.Stream(ctx, build.OutputStreamURL, l.out); err != nil {
-			return fmt.Errorf("following the build: %w", err)
-		}
+	}
+	l.say("deploying sample-app/go as %s", lessonApp)
+	if build, err = l.client.CreateBuild(ctx, lessonApp, l.source, version); err != nil {
+		return fmt.Errorf("starting the build: %w", err)
+	}
+	if err := l.client.Stream(ctx, build.OutputStreamURL, l.out); err != nil {
+		return fmt.Errorf("following the build: %w", err)
 	}
 	return l.built(ctx, build)
 }
@@ -195,7 +202,7 @@ func (l lesson) dyno(ctx context.Context) error {
 
 // answer asks the app, through the router, whether it is well.
 func (l lesson) answer(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+l.router+"/health", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, l.router+"/health", nil)
 	if err != nil {
 		return err
 	}

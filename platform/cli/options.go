@@ -12,6 +12,8 @@ import (
 
 	"github.com/adrg/xdg"
 	"github.com/spf13/pflag"
+
+	"niwa/addons/engine"
 )
 
 // options is the whole configuration. Each one is a flag with a twin in the
@@ -51,8 +53,8 @@ func newOptions() *options {
 		{&o.API, "api", "NIWA_API", "`HOST:PORT` of the Platform API and of git push", address},
 		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
-		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto, process or docker", runtimeName},
-		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", oneOf("auto", "external", "docker", "native", "embedded")},
+		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto or process", runtimeName},
+		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, native or embedded", engineName},
 		{&o.Domain, "domain", "NIWA_DOMAIN", "apps answer at http://APP.`DOMAIN`", domain},
 	}
 	for _, s := range o.settings {
@@ -133,7 +135,12 @@ func runtimeName(value string) error {
 	if value == "docker" {
 		return fmt.Errorf("this niwa has no docker runner; use --runtime process")
 	}
-	return oneOf("auto", "process", "docker")(value)
+	return oneOf("auto", "process")(value)
+}
+
+func engineName(value string) error {
+	_, err := engine.ParseMode(value)
+	return err
 }
 
 func domain(value string) error {

@@ -57,9 +57,9 @@ func valueOf(o *options, flag string) string {
 
 func TestABadValueIsAnsweredWithTheGoodOnes(t *testing.T) {
 	cases := map[string]struct{ flag, value, want string }{
-		"a runtime nobody knows":       {"runtime", "podman", "auto, process, docker"},
+		"a runtime nobody knows":       {"runtime", "podman", "auto, process"},
 		"a runtime that is not here":   {"runtime", "docker", "this niwa has no docker runner; use --runtime process"},
-		"an engine nobody knows":       {"engines", "cloud", "auto, external, docker, native, embedded"},
+		"an engine nobody knows":       {"engines", "cloud", "use auto, native or embedded"},
 		"a port alone":                 {"api", "5100", "HOST:PORT, such as 127.0.0.1:5100"},
 		"a port out of range":          {"router", "localhost:70000", "HOST:PORT"},
 		"no host":                      {"router-tls", ":8443", "HOST:PORT"},

@@ -28,22 +28,18 @@ func statusCommand(opts *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			api, err := localURL(rec.API)
-			if err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), 10*time.Second)
 			defer cancel()
-			apps, err := client.New(api, token).Apps(ctx)
+			apps, err := client.New(rec.API, token).Apps(ctx)
 			if err != nil {
 				return fmt.Errorf("niwa (pid %d) runs on %s, but its API does not answer: %w", rec.PID, opts.Data, err)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "niwa %s\tpid %d, up for %s\n", rec.Version, rec.PID, time.Since(rec.StartedAt).Round(time.Second))
 			fmt.Fprintf(w, "data\t%s\n", opts.Data)
-			fmt.Fprintf(w, "api\t%s\n", api)
-			fmt.Fprintf(w, "router\thttp://%s\n", rec.Router)
-			fmt.Fprintf(w, "router, TLS\thttps://%s\n", rec.RouterTLS)
+			fmt.Fprintf(w, "api\t%s\n", rec.API)
+			fmt.Fprintf(w, "router\t%s\n", rec.Router)
+			fmt.Fprintf(w, "router, TLS\t%s\n", rec.RouterTLS)
 			for _, app := range apps {
 				fmt.Fprintf(w, "app %s\t%s\n", app.Name, app.WebURL)
 			}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"niwa/platform/instance"
 )
 
 func TestNothingRunsIsSaidByName(t *testing.T) {
@@ -58,7 +60,7 @@ func TestDownStopsTheRecordedProcessAndWaitsForItsLock(t *testing.T) {
 		lock.Unlock()
 		ended <- err
 	}()
-	rec, _ := json.Marshal(record{PID: sleeper.Process.Pid, API: "localhost:5100"})
+	rec, _ := json.Marshal(instance.Record{PID: sleeper.Process.Pid})
 	write(t, filepath.Join(data, "niwa.json"), string(rec))
 
 	stdout, stderr, status := niwa(t, nil, "down", "--data", data)

@@ -74,9 +74,9 @@ func (c *Client) HasCredential(ctx context.Context, addon, credential string) (b
 	return len(config) > 0, err
 }
 
-// CreateCredential makes another credential, with the rights that its name
-// implies.
+// CreateCredential makes another credential of a Redis, with the rights that
+// its name implies.
 func (c *Client) CreateCredential(ctx context.Context, addon, credential string) error {
-	return c.call(ctx, http.MethodPost, pathOf("postgres", "v0", "databases", addon, "credentials"),
+	return c.call(ctx, http.MethodPost, pathOf("redis", "v0", "databases", addon, "credentials"),
 		map[string]string{"name": credential}, nil)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"niwa/platform"
 	"niwa/platform/store"
@@ -114,7 +115,11 @@ func settleRelease(tx *store.Tx, app platform.App, r platform.Release) (platform
 // released tells the log of a release and has the app's crew act on it.
 func (c *Controller) released(ctx context.Context, app platform.App, r platform.Release) {
 	email := c.email(ctx)
-	c.apiLog(app.ID, fmt.Sprintf("%s by user %s", r.Description, email))
+	by := " by user " + email
+	if strings.HasSuffix(r.Description, ".") {
+		by = "" // what an add-on did by itself
+	}
+	c.apiLog(app.ID, r.Description+by)
 	c.apiLog(app.ID, fmt.Sprintf("Release v%d created by user %s", r.Version, email))
 	c.crew(app.ID).kick()
 }
