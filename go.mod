@@ -2,45 +2,56 @@ module niwa
 
 go 1.26.8
 
+// The linter of make lint.
 tool honnef.co/go/tools/cmd/staticcheck
 
 require (
+	github.com/adrg/xdg v0.5.3 // where a user's data belongs on each system
+	github.com/alicebob/miniredis/v2 v2.40.0 // Redis in the process, for machines without redis-server
+	github.com/creack/pty v1.1.24 // terminals for one-off dynos; the one everybody uses
+	github.com/fergusstrange/embedded-postgres v1.34.0 // Postgres binaries for machines without Postgres
+	github.com/gofiber/fiber/v2 v2.52.15 // the Platform API
+	github.com/gofrs/flock v0.13.2 // one niwa per data directory; works on NFS and Windows too
+	github.com/google/go-cmp v0.7.0 // differences in tests
+	github.com/google/renameio/v2 v2.0.2 // files that are replaced whole or not at all
+	github.com/google/uuid v1.6.0 // ids
+	github.com/jackc/pgx/v5 v5.12.0 // Postgres
+	github.com/klauspost/compress v1.20.3 // gzip at three times the speed of the standard library: every deploy and every dyno start waits for it
+	github.com/redis/go-redis/v9 v9.23.0 // Redis
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // draft-04, which Heroku's schema is written in; tests only
+	github.com/spf13/cobra v1.10.2 // commands, flags, completion
+	github.com/spf13/pflag v1.0.9 // cobra's flags
+	github.com/uptrace/bun v1.3.0 // rows to structs, and migrations; speaks SQLite and Postgres
+	github.com/uptrace/bun/dialect/sqlitedialect v1.3.0 // bun's SQLite
+	github.com/valyala/fasthttp v1.51.0 // under fiber: streaming bodies and per-request deadlines
+	golang.org/x/net v0.62.0 // what may stand in a header, as net/http itself decides
+	golang.org/x/sync v0.24.0 // groups of goroutines
+	golang.org/x/sys v0.49.0 // processes, sessions and signals beyond package syscall
+	golang.org/x/time v0.16.0 // the rate limit of the API
+	gopkg.in/yaml.v3 v3.0.1 // elements.yaml and bin/release
+	modernc.org/sqlite v1.62.0 // SQLite without cgo; released monthly, follows upstream
+)
+
+require (
 	github.com/BurntSushi/toml v1.4.1-0.20240526193622-a339e1f7089c // indirect
-	github.com/adrg/xdg v0.5.3 // indirect
-	github.com/alicebob/miniredis/v2 v2.40.0 // indirect
 	github.com/andybalholm/brotli v1.1.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/creack/pty v1.1.24 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
-	github.com/fergusstrange/embedded-postgres v1.34.0 // indirect
-	github.com/gofiber/fiber/v2 v2.52.15 // indirect
-	github.com/gofrs/flock v0.13.2 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
-	github.com/google/renameio/v2 v2.0.2 // indirect
-	github.com/google/uuid v1.6.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jackc/pgpassfile v1.0.0 // indirect
 	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
-	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jinzhu/inflection v1.0.0 // indirect
-	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/lib/pq v1.10.9 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/ncruces/go-strftime v1.1.0 // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
-	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/rivo/uniseg v0.2.0 // indirect
-	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
-	github.com/spf13/cobra v1.10.2 // indirect
-	github.com/spf13/pflag v1.0.9 // indirect
+	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/tmthrgd/go-hex v0.0.0-20190904060850-447a3041c3bc // indirect
-	github.com/uptrace/bun v1.3.0 // indirect
-	github.com/uptrace/bun/dialect/sqlitedialect v1.3.0 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
-	github.com/valyala/fasthttp v1.51.0 // indirect
 	github.com/valyala/tcplisten v1.0.0 // indirect
 	github.com/vmihailenco/msgpack/v5 v5.4.1 // indirect
 	github.com/vmihailenco/tagparser/v2 v2.0.0 // indirect
@@ -49,17 +60,10 @@ require (
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.42.0 // indirect
-	golang.org/x/net v0.62.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
-	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
-	gopkg.in/yaml.v3 v3.0.1 // indirect
 	honnef.co/go/tools v0.8.2 // indirect
 	modernc.org/libc v1.80.1 // indirect
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
-	modernc.org/sqlite v1.62.0 // indirect
 )

@@ -38,12 +38,12 @@ type Service struct {
 	Prefix     string `yaml:"prefix"`
 	Colors     bool   `yaml:"colors"`
 
-	Async   bool   `yaml:"async"`   // provisioned after the answer, not before
+	Async bool `yaml:"async"` // provisioned after the answer, not before
 	// Credentials are made with the add-on, beside the default one. Their
 	// names are the provider's.
 	Credentials []string `yaml:"credentials"`
-	Default string `yaml:"default"` // slug of the plan that the bare service name means
-	Plans   []Plan `yaml:"plans"`
+	Default     string   `yaml:"default"` // slug of the plan that the bare service name means
+	Plans       []Plan   `yaml:"plans"`
 }
 
 // Plan is a size and price of a service.

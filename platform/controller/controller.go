@@ -81,6 +81,9 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err := c.failLostBuilds(ctx); err != nil {
 		return err
 	}
+	if err := c.Builder.Clean(); err != nil {
+		return err
+	}
 	if err := c.sweep(ctx); err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 	"niwa/addons"
 	"niwa/addons/catalog"
 	"niwa/platform"
+	"niwa/platform/build"
 	"niwa/platform/controller"
 	"niwa/platform/dyno"
 	"niwa/platform/logplex"
@@ -102,7 +103,7 @@ func open(t *testing.T, dir string) *fixture {
 		t.Fatal(err)
 	}
 	f.Controller = controller.New(controller.Config{
-		Store: f.store, Runner: f.runner, Logs: f.logs, Routes: f.routes, Catalog: services,
+		Store: f.store, Runner: f.runner, Builder: build.New(build.Config{Runner: f.runner, Dir: filepath.Join(dir, "builds"), CacheDir: filepath.Join(dir, "cache")}), Logs: f.logs, Routes: f.routes, Catalog: services,
 		Providers: map[string]addons.Provider{"redis": f.provider}, Dir: dir, Domain: "localhost",
 		RouterURL: func(host string) string { return "http://" + host + "/" },
 		Forget:    func(string) error { return nil },
