@@ -1,11 +1,12 @@
 # Two commands on a fresh clone, with nothing but Go and make:
 #   make run    niwa with an app deployed, in the foreground; Ctrl-C stops it all
 #   make test   every test that this machine can run, and what was skipped
+# and two for those who work on it: make lint, make bench
 
 MODULES := . sample-app/go
 SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app --include='*' 2>/dev/null)
 
-.PHONY: build run test lint clean
+.PHONY: build run test lint bench clean
 
 build:
 	go build -buildvcs=false -o niwa .
@@ -37,6 +38,10 @@ lint-shell:
 	else \
 		echo "skipped: shell scripts (needs shellcheck)"; \
 	fi
+
+# What one waits for, as ratios to something on the same machine.
+bench:
+	go test -run '^$$' -bench Platform -benchtime 1x -timeout 20m ./platform/platformtest
 
 clean:
 	rm -rf niwa dist
