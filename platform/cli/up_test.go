@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,6 +82,12 @@ func TestTheLesson(t *testing.T) {
 		}
 		return resp.Header.Get("X-Cache"), resp.Header.Get("X-Cache") == "hit"
 	})
+	contract := exec.Command("go", "test", "-count=1", "-run", "AppAtURL", "./sample-app/apptest", "-cached", "-url",
+		strings.Replace(p.Router, "127.0.0.1", "users."+p.Domain, 1))
+	contract.Dir = platformtest.Root()
+	if out, err := contract.CombinedOutput(); err != nil {
+		t.Errorf("the deployed app does not keep the contract: %v\n%s", err, out)
+	}
 	p.Stop(t)
 
 	again := platformtest.Start(t, binary, data, "demo")

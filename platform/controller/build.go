@@ -29,6 +29,9 @@ type BuildRequest struct {
 	description string // of the commit
 }
 
+// ErrShown is wrapped by the error of a build whose output says why it failed.
+var ErrShown = errors.New("the build failed")
+
 // maxSource is the size of the largest source tarball that is fetched.
 const maxSource = 1 << 30
 
@@ -42,8 +45,8 @@ func (c *Controller) CreateBuild(ctx context.Context, nameOrID string, req Build
 		return b, err
 	}
 	c.later(func(ctx context.Context) {
-		_, err := c.runBuild(ctx, app, b, nil, func(ctx context.Context, w io.Writer) error { return fetch(ctx, req, w) })
-		c.report("building", err, "app", app.Name)
+		// What becomes of it is told by its status and its output.
+		_, _ = c.runBuild(ctx, app, b, nil, func(ctx context.Context, w io.Writer) error { return fetch(ctx, req, w) })
 	})
 	return b, nil
 }
@@ -126,8 +129,8 @@ func (c *Controller) draftBuild(ctx context.Context, nameOrID string, req BuildR
 }
 
 // runBuild builds, and releases what was built. What people watch goes to the
-// build's transcript and to out. The error of a build that failed is a
-// platform.Error.
+// build's transcript and to out, the reason of a failure included: the error
+// is then ErrShown.
 func (c *Controller) runBuild(ctx context.Context, app platform.App, b platform.Build, out io.Writer, source func(context.Context, io.Writer) error) (platform.Release, error) {
 	transcript := c.outputs.open(b.ID)
 	defer func() { c.report("keeping the output of a build", transcript.close(), "app", app.Name) }()
@@ -137,9 +140,9 @@ func (c *Controller) runBuild(ctx context.Context, app platform.App, b platform.
 	}
 	r, err := c.buildAndRelease(ctx, app, b, watched, source)
 	if err != nil {
-		err = told(err)
-		if out == nil {
-			fmt.Fprintf(transcript, " !     %v\n", err)
+		var shown *platform.Error
+		if !errors.As(err, &shown) {
+			c.report("building", err, "app", app.Name)
 		}
 		c.apiLog(app.ID, "Build failed -- check your build output")
 		c.report("noting a failed build", c.failBuild(app.ID, b.ID), "app", app.Name)
@@ -169,7 +172,7 @@ func (c *Controller) buildAndRelease(ctx context.Context, app platform.App, b pl
 		Env: config, Buildpacks: b.Buildpacks, SlugPath: c.slugPath(b.ID), Output: out,
 	})
 	if err != nil {
-		return platform.Release{}, err
+		return platform.Release{}, fmt.Errorf("%w: %w", ErrShown, err)
 	}
 	return c.releaseBuild(ctx, app, b, result)
 }
@@ -235,18 +238,6 @@ func short(version string) string {
 		return version[:8]
 	}
 	return version
-}
-
-// told makes an error fit for whoever waits for a build.
-func told(err error) error {
-	var e *platform.Error
-	switch {
-	case errors.As(err, &e):
-		return e
-	case errors.Is(err, context.Canceled):
-		return platform.Errorf(build.Failed, "The build was stopped.")
-	}
-	return err
 }
 
 func removed(path string) error {

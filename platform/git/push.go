@@ -45,14 +45,20 @@ func (s *Server) preReceive(ctx context.Context, p *process, app platform.App, r
 		return true
 	}
 	var told *platform.Error
-	if errors.As(err, &told) {
+	switch {
+	case errors.Is(err, ErrTold):
+	case errors.As(err, &told):
 		reject(out, told.Message)
-	} else {
+	default:
 		s.Log.Error("push failed", "app", app.Name, "commit", target.New, "error", err)
 		reject(out, "An internal error occurred; niwa's own log says more.")
 	}
 	return false
 }
+
+// ErrTold is what Push wraps when the client has read on out why the push
+// failed, so that nothing is left to say.
+var ErrTold = errors.New("the client was told")
 
 // deploy builds one update.
 func (s *Server) deploy(ctx context.Context, app platform.App, env []string, u update, out io.Writer) error {

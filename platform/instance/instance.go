@@ -211,22 +211,39 @@ func (i *Instance) wire(p parts) {
 	})
 	i.onStop(i.rendezvousStop)
 	i.onStop(i.api.Shutdown)
-	i.onStop(i.controller.Close)
+	i.onStop(i.stopDynos)
 	i.onStop(func(context.Context) error { i.git.Close(); return nil })
 	i.onStop(i.router.Shutdown)
 }
 
 // push is what a push to main asks the controller for.
 func (i *Instance) push(ctx context.Context, p git.Push, out io.Writer) error {
-	return i.controller.Push(ctx, controller.PushRequest{
+	err := i.controller.Push(ctx, controller.PushRequest{
 		AppID: p.App.ID, Commit: p.New, Description: p.Description, Source: p.Archive,
 		RepoSize: func() int64 { return i.git.Size(p.App.ID) },
 	}, out)
+	if errors.Is(err, controller.ErrShown) {
+		return fmt.Errorf("%w: %w", git.ErrTold, err)
+	}
+	return err
 }
 
 // ours says for which names the router has a certificate.
 func (i *Instance) ours(name string) bool {
 	return name == i.cfg.Domain || strings.HasSuffix(name, "."+i.cfg.Domain)
+}
+
+// stopDynos stops the dynos. One that a client is attached to has not ended
+// before the client has read what it wrote, so a client that does not read is
+// cut off once the dynos have had their time.
+func (i *Instance) stopDynos(ctx context.Context) error {
+	cut := time.AfterFunc(35*time.Second, func() {
+		if err := i.rendezvous.Close(); err != nil {
+			i.cfg.Log.Error("closing rendezvous", "error", err)
+		}
+	})
+	defer cut.Stop()
+	return i.controller.Close(ctx)
 }
 
 func (i *Instance) rendezvousStop(context.Context) error { return i.rendezvous.Close() }

@@ -4,18 +4,17 @@ import (
 	"flag"
 	"os"
 	"testing"
-
-	"niwa/platform/platformtest/need"
 )
 
 var (
-	target = flag.String("url", os.Getenv("NIWA_APP_URL"), "the app to test (NIWA_APP_URL)")
+	target = flag.String("url", os.Getenv("NIWA_APP_URL"), "the app to test (NIWA_APP_URL); the Go sample without a cache if empty")
 	cached = flag.Bool("cached", os.Getenv("NIWA_APP_URL_CACHED") != "", "it has a cache that works (NIWA_APP_URL_CACHED)")
 )
 
 func TestAppAtURL(t *testing.T) {
-	if *target == "" {
-		need.Reason(t, "needs the URL of an app: go test ./sample-app/apptest -url http://users.localhost:8080")
+	url := *target
+	if url == "" {
+		url = startApp(t, buildGo(t), "DATABASE_URL="+startPostgres(t)).url
 	}
-	Run(t, *target, Options{Cached: *cached})
+	Run(t, url, Options{Cached: *cached})
 }

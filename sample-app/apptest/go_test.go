@@ -23,9 +23,6 @@ func TestGoAppKeepsTheContract(t *testing.T) {
 	program := buildGo(t)
 	database := "DATABASE_URL=" + startPostgres(t)
 
-	t.Run("without a cache", func(t *testing.T) {
-		Run(t, startApp(t, program, database).url, Options{})
-	})
 	t.Run("with one", func(t *testing.T) {
 		cache := startRedis(t)
 		a := startApp(t, program, database, "REDIS_URL="+cache.url)
