@@ -117,13 +117,6 @@ func (l lesson) reader(ctx context.Context, redis client.Addon) error {
 		}
 	}
 	l.say("attaching %s as %s, with a credential that can only read", redis.Name, name)
-	if there, err := l.client.HasCredential(ctx, redis.Name, readerCredential); err != nil {
-		return err
-	} else if !there {
-		if err := l.client.CreateCredential(ctx, redis.Name, readerCredential); err != nil {
-			return err
-		}
-	}
 	_, err = l.client.Attach(ctx, lessonApp, redis.Name, name, readerCredential)
 	return err
 }

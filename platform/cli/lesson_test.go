@@ -26,7 +26,6 @@ type scripted struct {
 	app         bool
 	addons      []string
 	addonState  string // what a new add-on becomes; default provisioned
-	credentials []string
 	attached    []string
 	builds      []map[string]any
 	buildStatus string // default succeeded
@@ -40,24 +39,22 @@ func (s *scripted) start(t *testing.T) lesson {
 	t.Helper()
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]func(r *http.Request) (int, any){
-		"GET /apps/users":                           s.getApp,
-		"POST /apps":                                s.createApp,
-		"GET /apps/users/addons":                    func(*http.Request) (int, any) { return 200, s.addonList() },
-		"POST /apps/users/addons":                   s.createAddon,
-		"GET /addons/{id}":                          s.getAddon,
-		"GET /addons/{id}/config/{credential}":      s.getCredential,
-		"GET /apps/users/addon-attachments":         s.getAttachments,
-		"POST /addon-attachments":                   s.attach,
-		"POST /sources":                             s.createSource,
-		"PUT /upload":                               func(*http.Request) (int, any) { return 200, nil },
-		"GET /apps/users/builds":                    s.getBuilds,
-		"POST /apps/users/builds":                   s.build,
-		"GET /apps/users/builds/{id}":               func(*http.Request) (int, any) { return 200, s.lastBuild() },
-		"GET /apps/users/releases/{id}":             s.getRelease,
-		"GET /apps/users/dynos":                     s.getDynos,
-		"GET /health":                               s.getHealth,
-		"GET /output":                               func(*http.Request) (int, any) { return 200, "the build speaks" },
-		"POST /redis/v0/databases/{id}/credentials": s.createCredential,
+		"GET /apps/users":                   s.getApp,
+		"POST /apps":                        s.createApp,
+		"GET /apps/users/addons":            func(*http.Request) (int, any) { return 200, s.addonList() },
+		"POST /apps/users/addons":           s.createAddon,
+		"GET /addons/{id}":                  s.getAddon,
+		"GET /apps/users/addon-attachments": s.getAttachments,
+		"POST /addon-attachments":           s.attach,
+		"POST /sources":                     s.createSource,
+		"PUT /upload":                       func(*http.Request) (int, any) { return 200, nil },
+		"GET /apps/users/builds":            s.getBuilds,
+		"POST /apps/users/builds":           s.build,
+		"GET /apps/users/builds/{id}":       func(*http.Request) (int, any) { return 200, s.lastBuild() },
+		"GET /apps/users/releases/{id}":     s.getRelease,
+		"GET /apps/users/dynos":             s.getDynos,
+		"GET /health":                       s.getHealth,
+		"GET /output":                       func(*http.Request) (int, any) { return 200, "the build speaks" },
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			s.mu.Lock()
@@ -125,21 +122,6 @@ func (s *scripted) getAddon(r *http.Request) (int, any) {
 		state = "provisioned"
 	}
 	return 200, s.addonObject(r.PathValue("id"), state)
-}
-
-func (s *scripted) getCredential(r *http.Request) (int, any) {
-	found := []object{}
-	if slices.Contains(s.credentials, strings.TrimPrefix(r.PathValue("credential"), "credential:")) {
-		found = append(found, object{"name": "URL"})
-	}
-	return 200, found
-}
-
-func (s *scripted) createCredential(r *http.Request) (int, any) {
-	name := body(r)["name"].(string)
-	s.credentials = append(s.credentials, name)
-	s.making("credential %s of %s", name, r.PathValue("id"))
-	return 201, object{}
 }
 
 func (s *scripted) getAttachments(*http.Request) (int, any) {
@@ -225,7 +207,6 @@ func TestTheLessonMakesWhatIsMissingAndNothingElse(t *testing.T) {
 		"app users",
 		"add-on heroku-postgresql:essential-0",
 		"add-on heroku-redis:mini",
-		"credential readonly of heroku-redis-curved-1",
 		"attachment REDIS_READER with credential:readonly",
 		"build",
 	}

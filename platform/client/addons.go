@@ -61,22 +61,3 @@ func (c *Client) Attach(ctx context.Context, app, addon, name, credential string
 		"namespace": "credential:" + credential,
 	}, &a)
 }
-
-// HasCredential says whether an add-on has a credential of that name.
-func (c *Client) HasCredential(ctx context.Context, addon, credential string) (bool, error) {
-	var config []struct {
-		Name string `json:"name"`
-	}
-	err := c.call(ctx, http.MethodGet, pathOf("addons", addon, "config", "credential:"+credential), nil, &config)
-	if IsNotFound(err) {
-		return false, nil
-	}
-	return len(config) > 0, err
-}
-
-// CreateCredential makes another credential of a Redis, with the rights that
-// its name implies.
-func (c *Client) CreateCredential(ctx context.Context, addon, credential string) error {
-	return c.call(ctx, http.MethodPost, pathOf("redis", "v0", "databases", addon, "credentials"),
-		map[string]string{"name": credential}, nil)
-}
