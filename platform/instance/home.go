@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -43,12 +44,8 @@ func openHome(dir string) (*home, error) {
 		return nil, spaceless(fmt.Errorf("data directory: %w", err))
 	}
 	h := &home{dir: dir, lock: flock.New(filepath.Join(dir, "niwa.lock"), flock.SetPermissions(0o600))}
-	locked, err := h.lock.TryLock()
-	if err != nil {
-		return nil, spaceless(fmt.Errorf("data directory %s: %w", dir, err))
-	}
-	if !locked {
-		return nil, fmt.Errorf("another niwa%s runs on %s; stop it with \"niwa down --data %s\", or give this one another directory with --data", pidOf(dir), dir, dir)
+	if err := h.take(); err != nil {
+		return nil, spaceless(err)
 	}
 	if h.key, err = kept(filepath.Join(dir, "key"), func() []byte { k := make([]byte, 32); rand.Read(k); return k }); err != nil {
 		return nil, spaceless(errors.Join(err, h.close()))
@@ -66,6 +63,27 @@ func openHome(dir string) (*home, error) {
 	}
 	return h, nil
 }
+
+// take locks the directory. Other commands hold the lock for an instant, to
+// learn whether a niwa does, so one refusal is none.
+func (h *home) take() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	locked, err := h.lock.TryLockContext(ctx, 50*time.Millisecond)
+	if !locked && (err == nil || errors.Is(err, context.DeadlineExceeded)) {
+		return fmt.Errorf("another niwa%s runs on %s; stop it with \"niwa down --data %s\", or give this one another directory with --data", pidOf(h.dir), h.dir, h.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", h.dir, err)
+	}
+	// What a niwa that was killed said of itself is no longer true.
+	if err := os.Remove(h.record()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, h.close())
+	}
+	return nil
+}
+
+func (h *home) record() string { return filepath.Join(h.dir, "niwa.json") }
 
 // kept reads a secret file, or makes it, readable by its owner alone.
 func kept(path string, fresh func() []byte) ([]byte, error) {
@@ -98,7 +116,7 @@ func (h *home) publish(r Record) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(filepath.Join(h.dir, "niwa.json"), append(data, '\n'), 0o644)
+	return renameio.WriteFile(h.record(), append(data, '\n'), 0o644)
 }
 
 // ReadRecord reads what the niwa on a data directory last told of itself. It
