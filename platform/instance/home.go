@@ -47,21 +47,29 @@ func openHome(dir string) (*home, error) {
 	if err := h.take(); err != nil {
 		return nil, spaceless(err)
 	}
-	if h.key, err = kept(filepath.Join(dir, "key"), func() []byte { k := make([]byte, 32); rand.Read(k); return k }); err != nil {
+	if err := h.secrets(); err != nil {
 		return nil, spaceless(errors.Join(err, h.close()))
-	}
-	if len(h.key) != 32 {
-		return nil, errors.Join(fmt.Errorf("the key file %s holds %d bytes, not 32; put the original back, config vars cannot be read without it", filepath.Join(dir, "key"), len(h.key)), h.close())
-	}
-	token, err := kept(filepath.Join(dir, "token"), func() []byte { return []byte("HRKU-" + rand.Text() + rand.Text()) })
-	if err != nil {
-		return nil, spaceless(errors.Join(err, h.close()))
-	}
-	h.token = strings.TrimSpace(string(token))
-	if len(h.token) < 20 {
-		return nil, errors.Join(fmt.Errorf("the token file %s is too short to be safe; remove it to have a new one made", filepath.Join(dir, "token")), h.close())
 	}
 	return h, nil
+}
+
+// secrets reads the key and the token, or makes them at first start.
+func (h *home) secrets() (err error) {
+	keyFile, tokenFile := filepath.Join(h.dir, "key"), filepath.Join(h.dir, "token")
+	if h.key, err = kept(keyFile, func() []byte { k := make([]byte, 32); rand.Read(k); return k }); err != nil {
+		return err
+	}
+	if len(h.key) != 32 {
+		return fmt.Errorf("the key file %s holds %d bytes, not 32; put the original back, config vars cannot be read without it", keyFile, len(h.key))
+	}
+	token, err := kept(tokenFile, func() []byte { return []byte("HRKU-" + rand.Text() + rand.Text()) })
+	if err != nil {
+		return err
+	}
+	if h.token = strings.TrimSpace(string(token)); len(h.token) < 20 {
+		return fmt.Errorf("the token file %s is too short to be safe; remove it to have a new one made", tokenFile)
+	}
+	return nil
 }
 
 // take locks the directory. Other commands hold the lock for an instant, to
