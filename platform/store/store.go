@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -48,6 +49,9 @@ func Open(ctx context.Context, path string, key []byte) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := private(path); err != nil {
+		return nil, fmt.Errorf("database %s: %w", path, err)
+	}
 	s := &Store{seal: seal}
 	if s.write, err = connect(path, "immediate", 1); err != nil {
 		return nil, err
@@ -59,6 +63,16 @@ func Open(ctx context.Context, path string, key []byte) (*Store, error) {
 		return nil, errors.Join(err, s.write.Close())
 	}
 	return s, nil
+}
+
+// private makes the file, readable by its owner alone: apps run as other users
+// of the same machine. SQLite gives the files beside it the same mode.
+func private(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Chmod(0o600), file.Close())
 }
 
 func connect(path, txlock string, conns int) (*bun.DB, error) {

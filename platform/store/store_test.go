@@ -105,6 +105,9 @@ func TestSecretsAreNotInTheFileAndNeedTheKey(t *testing.T) {
 		if data, err := os.ReadFile(name); err == nil && bytes.Contains(data, []byte("hunter2")) {
 			t.Errorf("%s holds the secret in clear text", filepath.Base(name))
 		}
+		if info, err := os.Stat(name); err == nil && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v", filepath.Base(name), info.Mode())
+		}
 	}
 	s = open(t, path, 2)
 	err := s.View(t.Context(), func(tx *store.Tx) error { _, err := tx.ReleaseConfig(r); return err })
