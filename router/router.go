@@ -93,7 +93,7 @@ func New(c Config) *Router {
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
 	rt.server = &http.Server{
 		Handler:           rt,
-		TLSConfig:         c.TLS,
+		TLSConfig:         withHTTP2(c.TLS),
 		ReadHeaderTimeout: rt.timeouts.Client,
 		IdleTimeout:       rt.timeouts.Client,
 		BaseContext:       func(net.Listener) context.Context { return rt.cut },
@@ -101,6 +101,17 @@ func New(c Config) *Router {
 		DisableGeneralOptionsHandler: true,
 	}
 	return rt
+}
+
+// withHTTP2 offers HTTP/2 from the start: the server decides once, at the first
+// Serve of either kind, whether it speaks it.
+func withHTTP2(config *tls.Config) *tls.Config {
+	if config == nil {
+		return nil
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return config
 }
 
 // Serve takes plain HTTP connections from ln until Shutdown, when it returns

@@ -143,13 +143,15 @@ func varsOf(tx *store.Tx, addon platform.Addon, config map[string]string) (strin
 	return strings.Join(names, ", "), err
 }
 
+// made is a release that a change brought to an app.
+type made struct {
+	app     platform.App
+	release platform.Release
+}
+
 // releaseAddon changes an add-on and makes a release, described by what edit
 // returns, in every app it is attached to.
 func (c *Controller) releaseAddon(ctx context.Context, id string, edit func(*store.Tx, *platform.Addon) (string, error)) error {
-	type made struct {
-		app     platform.App
-		release platform.Release
-	}
 	var all []made
 	err := c.Store.Update(ctx, func(tx *store.Tx) error {
 		all = nil
@@ -178,10 +180,14 @@ func (c *Controller) releaseAddon(ctx context.Context, id string, edit func(*sto
 	if err != nil {
 		return err
 	}
+	c.allReleased(ctx, all)
+	return nil
+}
+
+func (c *Controller) allReleased(ctx context.Context, all []made) {
 	for _, m := range all {
 		c.released(ctx, m.app, m.release)
 	}
-	return nil
 }
 
 func attachedApps(tx *store.Tx, addonID string) ([]platform.App, error) {
@@ -311,6 +317,9 @@ func (c *Controller) UpdateAddon(ctx context.Context, nameOrID string, plan, nam
 	if err != nil {
 		return addon, err
 	}
+	if name != nil && !addonName.MatchString(*name) {
+		return addon, platform.Invalid("Add-on names start with a letter and hold letters, digits, dashes and underscores.")
+	}
 	defer c.locks.lock("addon " + addon.ID)()
 	if plan != nil {
 		if err := c.changePlan(ctx, addon, *plan); err != nil {
@@ -318,9 +327,6 @@ func (c *Controller) UpdateAddon(ctx context.Context, nameOrID string, plan, nam
 		}
 	}
 	if name != nil {
-		if !addonName.MatchString(*name) {
-			return addon, platform.Invalid("Add-on names start with a letter and hold letters, digits, dashes and underscores.")
-		}
 		err := c.Store.Update(ctx, func(tx *store.Tx) error {
 			if addon, err = tx.Addon(addon.ID); err != nil {
 				return err
@@ -362,7 +368,7 @@ func (c *Controller) changePlan(ctx context.Context, addon platform.Addon, name 
 // DestroyAddon removes an add-on with its data. One that is attached to
 // other apps goes only when force is set.
 func (c *Controller) DestroyAddon(ctx context.Context, nameOrID string, force bool) (addon platform.Addon, err error) {
-	var touched []platform.App
+	var all []made
 	err = c.Store.Update(ctx, func(tx *store.Tx) error {
 		if addon, err = tx.Addon(nameOrID); err != nil {
 			return err
@@ -376,16 +382,13 @@ func (c *Controller) DestroyAddon(ctx context.Context, nameOrID string, force bo
 				return platform.Errorf(platform.Conflict, "Add-on %s is attached to %s too; detach it there first, or use --force.", addon.Name, app.Name)
 			}
 		}
-		touched = apps
-		return c.retire(tx, addon, "")
+		all, err = c.retire(tx, addon, "")
+		return err
 	})
 	if err != nil {
 		return addon, err
 	}
-	for _, app := range touched {
-		c.apiLog(app.ID, fmt.Sprintf("Add-on %s destroyed by user %s", addon.Name, c.email(ctx)))
-		c.crew(app.ID).kick()
-	}
+	c.allReleased(ctx, all)
 	addon.State = platform.AddonDeprovisioning
 	if err := c.deprovision(ctx, addon.ID); err != nil {
 		c.report("deprovisioning", err, "addon", addon.Name) // settleAddons tries again
@@ -397,33 +400,35 @@ func (c *Controller) DestroyAddon(ctx context.Context, nameOrID string, force bo
 
 // retire marks an add-on to be deprovisioned and takes it out of every app,
 // with a release in each but the one that is going itself.
-func (c *Controller) retire(tx *store.Tx, addon platform.Addon, goingApp string) error {
+func (c *Controller) retire(tx *store.Tx, addon platform.Addon, goingApp string) (all []made, err error) {
 	apps, err := attachedApps(tx, addon.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	attachments, err := tx.AttachmentsOf(addon.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, a := range attachments {
 		if err := tx.DeleteAttachment(a.ID); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	addon.State, addon.UpdatedAt = platform.AddonDeprovisioning, now()
 	if err := tx.SaveAddon(addon); err != nil {
-		return err
+		return nil, err
 	}
 	for _, app := range apps {
 		if app.ID == goingApp {
 			continue
 		}
-		if _, _, err := c.release(tx, app, change{description: fmt.Sprintf("Detach %s (@ref:%s)", addon.Service, addon.Name), quiet: true}); err != nil {
-			return err
+		app, r, err := c.release(tx, app, change{description: fmt.Sprintf("Detach %s (@ref:%s)", addon.Service, addon.Name), quiet: true})
+		if err != nil {
+			return nil, err
 		}
+		all = append(all, made{app, r})
 	}
-	return nil
+	return all, nil
 }
 
 // deprovision has an add-on's provider remove it, and forgets it.

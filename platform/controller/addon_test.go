@@ -249,3 +249,35 @@ func TestDestroyingAnAppDeprovisionsItsAddons(t *testing.T) {
 		t.Errorf("the name is not free again: %v", err)
 	}
 }
+
+func TestAppsThatShareAnAddonAreReleasedWhenItsOwnerGoes(t *testing.T) {
+	f := newFixture(t)
+	f.app(t, "garden")
+	pond := f.app(t, "pond")
+	a := f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
+	f.deploy(t, pond, map[string]string{"web": "listen"})
+	if _, err := f.Attach(t.Context(), controller.AttachmentRequest{Addon: a.ID, App: "pond", Name: "SHARED"}); err != nil {
+		t.Fatal(err)
+	}
+	f.dynosAre(t, "pond", "web.1 up v3")
+	if _, err := f.DestroyApp(t.Context(), "garden"); err != nil {
+		t.Fatal(err)
+	}
+	f.dynosAre(t, "pond", "web.1 up v4")
+	if env := f.runner.last().Env; env["SHARED_URL"] != "" {
+		t.Errorf("the dyno still has SHARED_URL=%s", env["SHARED_URL"])
+	}
+}
+
+func TestAConfigVarOfOnesOwnIsNotShadowedUnasked(t *testing.T) {
+	f := newFixture(t)
+	f.app(t, "garden")
+	if _, err := f.SetConfigVars(t.Context(), "garden", map[string]*string{"DATABASE_URL": ptr("mine")}); err != nil {
+		t.Fatal(err)
+	}
+	a := f.addon(t, "garden", controller.AddonRequest{Plan: "slow"})
+	f.stateIs(t, a.ID, platform.AddonProvisioned)
+	await(t, "mine fake://"+a.ID, func() string { c := f.config(t, "garden"); return c["DATABASE_URL"] + " " + c["SLOW_AMBER_URL"] })
+	_, err := f.Attach(t.Context(), controller.AttachmentRequest{Addon: a.ID, App: "garden", Name: "DATABASE"})
+	refused(t, err, platform.ConfirmationRequired)
+}

@@ -111,6 +111,7 @@ func (c *Controller) UpdateApp(ctx context.Context, nameOrID string, u AppUpdate
 // repository, cache and add-ons with their data. What takes time goes on after
 // it returned, and is taken up again should niwa stop before it is done.
 func (c *Controller) DestroyApp(ctx context.Context, nameOrID string) (app platform.App, err error) {
+	var elsewhere []made // in apps that shared its add-ons
 	err = c.Store.Update(ctx, func(tx *store.Tx) error {
 		if app, err = tx.App(nameOrID); err != nil {
 			return err
@@ -119,10 +120,13 @@ func (c *Controller) DestroyApp(ctx context.Context, nameOrID string) (app platf
 		if err != nil {
 			return err
 		}
+		elsewhere = nil
 		for _, a := range addons {
-			if err := c.retire(tx, a, app.ID); err != nil {
+			all, err := c.retire(tx, a, app.ID)
+			if err != nil {
 				return err
 			}
+			elsewhere = append(elsewhere, all...)
 		}
 		return tx.DeleteApp(app.ID)
 	})
@@ -130,6 +134,7 @@ func (c *Controller) DestroyApp(ctx context.Context, nameOrID string) (app platf
 		return platform.App{}, err
 	}
 	c.disband(app.ID)
+	c.allReleased(ctx, elsewhere)
 	c.later(func(ctx context.Context) {
 		c.report("destroying add-ons", c.settleAddons(ctx), "app", app.Name)
 	})

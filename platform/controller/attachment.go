@@ -82,11 +82,22 @@ func (c *Controller) attach(tx *store.Tx, app platform.App, addon platform.Addon
 	for _, t := range there {
 		byName[t.Name] = t
 	}
+	own, err := ownConfig(tx, app.ID)
+	if err != nil {
+		return a, nil, err
+	}
 	if a.Name == "" {
-		a.Name = service.AttachmentName(func(name string) bool { _, ok := byName[name]; return ok })
+		a.Name = service.AttachmentName(func(name string) bool {
+			_, attached := byName[name]
+			_, set := own[name+"_URL"]
+			return attached || set
+		})
 	}
 	if !attachmentName.MatchString(a.Name) {
 		return a, nil, platform.Invalid("Attachment names start with a letter and hold letters, digits and underscores.")
+	}
+	if _, set := own[a.Name+"_URL"]; set && req.Confirm != app.Name {
+		return a, nil, unconfirmed(app, a)
 	}
 	if old, ok := byName[a.Name]; ok {
 		if replaced, err = c.replace(tx, app, old, a, req.Confirm); err != nil {
@@ -100,9 +111,7 @@ func (c *Controller) attach(tx *store.Tx, app platform.App, addon platform.Addon
 // confirmed, and returns the add-on that loses it.
 func (c *Controller) replace(tx *store.Tx, app platform.App, old, new platform.Attachment, confirm string) (*platform.Addon, error) {
 	if confirm != app.Name {
-		e := platform.Errorf(platform.ConfirmationRequired, "Adding %s to app %s would overwrite existing vars. To proceed, type %q or re-run this command with --confirm %s", new.Name, app.Name, app.Name, app.Name)
-		e.App = app.Name
-		return nil, e
+		return nil, unconfirmed(app, new)
 	}
 	if old.AddonID != new.AddonID {
 		if err := lastAtHome(tx, old); err != nil {
@@ -114,6 +123,12 @@ func (c *Controller) replace(tx *store.Tx, app platform.App, old, new platform.A
 		return nil, err
 	}
 	return &loser, tx.DeleteAttachment(old.ID)
+}
+
+func unconfirmed(app platform.App, a platform.Attachment) *platform.Error {
+	e := platform.Errorf(platform.ConfirmationRequired, "Adding %s to app %s would overwrite existing vars. To proceed, type %q or re-run this command with --confirm %s", a.Name, app.Name, app.Name, app.Name)
+	e.App = app.Name
+	return e
 }
 
 func checkNamespace(tx *store.Tx, addon platform.Addon, namespace string) error {

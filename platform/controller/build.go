@@ -132,6 +132,12 @@ func (c *Controller) draftBuild(ctx context.Context, nameOrID string, req BuildR
 // build's transcript and to out, the reason of a failure included: the error
 // is then ErrShown.
 func (c *Controller) runBuild(ctx context.Context, app platform.App, b platform.Build, out io.Writer, source func(context.Context, io.Writer) error) (platform.Release, error) {
+	cr := c.crew(app.ID)
+	cr.builds.Add(1)
+	defer cr.builds.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(cr.ctx, cancel)() // a build does not outlive its app
 	transcript := c.outputs.open(b.ID)
 	defer func() { c.report("keeping the output of a build", transcript.close(), "app", app.Name) }()
 	var watched io.Writer = transcript

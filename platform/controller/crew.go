@@ -18,7 +18,10 @@ import (
 type crew struct {
 	c      *Controller
 	appID  string
-	kicked chan struct{} // holds one kick: many are as good as one
+	kicked chan struct{}   // holds one kick: many are as good as one
+	ctx    context.Context // ends when the app is destroyed, or the controller closes
+	cancel context.CancelFunc
+	builds sync.WaitGroup // those of the app
 
 	mu        sync.Mutex
 	posts     map[string]*post // by dyno name: what the formation asks for
@@ -54,12 +57,21 @@ func (c *Controller) crew(appID string) *crew {
 	cr := c.crews[appID]
 	if cr == nil {
 		cr = &crew{c: c, appID: appID, kicked: make(chan struct{}, 1), posts: map[string]*post{}, others: map[*worker]bool{}}
+		cr.ctx, cr.cancel = context.WithCancel(c.ctx)
 		c.crews[appID] = cr
 		if c.ctx.Err() == nil {
-			c.work.Go(func() { cr.loop(c.ctx) })
+			c.work.Go(func() { cr.loop(cr.ctx) })
 		}
 	}
 	return cr
+}
+
+// present returns the crew of an app that has one.
+func (c *Controller) present(appID string) (*crew, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cr, ok := c.crews[appID]
+	return cr, ok
 }
 
 // kick has the crew look at what should be, soon.
@@ -77,9 +89,7 @@ func (cr *crew) loop(ctx context.Context) {
 			return
 		case <-cr.kicked:
 		}
-		if err := cr.reconcile(ctx); missing(err) {
-			return // the app was destroyed; disband ends what runs
-		} else if err != nil && ctx.Err() == nil {
+		if err := cr.reconcile(ctx); err != nil && ctx.Err() == nil {
 			cr.c.report("reconciling dynos", err, "app", cr.appID)
 			time.AfterFunc(retryTime, cr.kick)
 		}
@@ -157,7 +167,11 @@ func (cr *crew) startPhase(in intent) {
 	}
 	cr.phase = true
 	cr.c.later(func(ctx context.Context) {
-		cr.c.runPhase(ctx, in.app, *in.pending)
+		if in.pending.HasOutput {
+			cr.c.runPhase(ctx, in.app, *in.pending)
+		} else {
+			cr.c.report("ending the wait of a release", cr.c.settleQuiet(ctx, *in.pending), "app", in.app.Name)
+		}
 		cr.mu.Lock()
 		cr.phase = false
 		cr.mu.Unlock()
@@ -288,11 +302,14 @@ func (cr *crew) dismiss() []*worker {
 // disband ends an app's dynos and, when nothing of them runs, removes what the
 // app had on disk.
 func (c *Controller) disband(appID string) {
-	workers := c.crew(appID).dismiss()
+	cr := c.crew(appID)
+	workers := cr.dismiss()
+	cr.cancel()
 	c.mu.Lock()
 	delete(c.crews, appID)
 	c.mu.Unlock()
 	c.later(func(ctx context.Context) {
+		cr.builds.Wait()
 		for _, w := range workers {
 			select {
 			case <-w.ended:

@@ -194,6 +194,35 @@ func TestTheReleasePhaseComesBeforeTheNewDynos(t *testing.T) {
 	f.dynosAre(t, "garden", "web.1 up v5")
 }
 
+func TestAnAddonsReleaseWaitsForThePhaseBeforeIt(t *testing.T) {
+	for ends, want := range map[string]string{"exit 1": "good", "exit 0": "new"} {
+		t.Run("a phase that will "+ends, func(t *testing.T) {
+			f := newFixture(t)
+			app := f.app(t, "garden")
+			addon := f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
+			good := f.deploy(t, app, map[string]string{"web": "listen"})
+			f.dynosAre(t, "garden", "web.1 up v3")
+			f.runner.hold = make(chan struct{})
+			pending := f.deploy(t, app, map[string]string{"web": "listen", "release": ends})
+			attached, err := f.Attach(t.Context(), controller.AttachmentRequest{Addon: addon.ID, App: "garden", Name: "MIRROR"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := f.Release(t.Context(), "garden", "v5")
+			if err != nil || r.Status != platform.Pending {
+				t.Fatalf("the release of %s did not wait: %+v, %v", attached.Name, r, err)
+			}
+			close(f.runner.hold)
+			f.dynosAre(t, "garden", "web.1 up v5")
+			r, err = f.Release(t.Context(), "garden", "v5")
+			slug := map[string]string{"good": *good.SlugID, "new": *pending.SlugID}[want]
+			if err != nil || *r.SlugID != slug {
+				t.Errorf("v5 runs slug %s, want the %s one; %v", *r.SlugID, want, err)
+			}
+		})
+	}
+}
+
 func (f *fixture) statusIs(t *testing.T, release, want string) {
 	t.Helper()
 	await(t, want, func() string {

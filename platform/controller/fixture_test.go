@@ -190,6 +190,7 @@ type fakeRunner struct {
 	mu      sync.Mutex
 	dynos   map[string]*fakeDyno
 	started []dyno.Spec
+	hold    chan struct{} // "exit N" waits for it to be closed
 }
 
 type fakeDyno struct {
@@ -211,7 +212,11 @@ func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
 		}
 	case strings.HasPrefix(spec.Command, "exit "):
 		fmt.Sscanf(spec.Command, "exit %d", &code)
-		d.once.Do(func() { close(d.stop) })
+		if r.hold == nil {
+			d.once.Do(func() { close(d.stop) })
+		} else {
+			go func() { <-r.hold; d.once.Do(func() { close(d.stop) }) }()
+		}
 	case spec.Command != "wait":
 		return "", fmt.Errorf("no such command: %s", spec.Command)
 	}

@@ -20,7 +20,8 @@ type change struct {
 	slug        *platform.Slug
 	config      platform.Config
 	// quiet leaves the release phase out: what an add-on does to its own
-	// config vars is no reason to run it.
+	// config vars is no reason to run it. While the phase of another release
+	// runs, a quiet one waits for its end, to take the slug that then runs.
 	quiet bool
 }
 
@@ -46,6 +47,15 @@ func (c *Controller) release(tx *store.Tx, app platform.App, ch change) (platfor
 		slug = &s
 	}
 	r.Status = platform.Succeeded
+	if ch.quiet {
+		waits, err := phasePending(tx, app.ID)
+		if err != nil {
+			return app, r, err
+		}
+		if waits {
+			r.Status = platform.Pending
+		}
+	}
 	if slug != nil {
 		r.SlugID = &slug.ID
 		if slug.ProcessTypes[releaseType] != "" && !ch.quiet {
@@ -62,6 +72,11 @@ func (c *Controller) release(tx *store.Tx, app platform.App, ch change) (platfor
 		app, err = settleRelease(tx, app, r)
 	}
 	return app, r, err
+}
+
+func phasePending(tx *store.Tx, appID string) (bool, error) {
+	all, err := tx.Releases(appID)
+	return slices.ContainsFunc(all, func(r platform.Release) bool { return r.Status == platform.Pending }), err
 }
 
 // nextRelease drafts a release that changes nothing: the slug of the newest
@@ -246,6 +261,27 @@ func (c *Controller) Slug(ctx context.Context, nameOrID, id string) (s platform.
 // until it ends or ctx does.
 func (c *Controller) Output(ctx context.Context, id string) (io.ReadCloser, error) {
 	return c.outputs.follow(ctx, id)
+}
+
+// settleQuiet ends the wait of a quiet release: the phase before it has ended,
+// and it runs what runs now.
+func (c *Controller) settleQuiet(ctx context.Context, r platform.Release) error {
+	return c.Store.Update(ctx, func(tx *store.Tx) error {
+		app, err := tx.App(r.AppID)
+		if err != nil {
+			return err
+		}
+		current, err := tx.CurrentRelease(app.ID)
+		if err != nil && !missing(err) {
+			return err
+		}
+		r.SlugID, r.Status, r.UpdatedAt = current.SlugID, platform.Succeeded, now()
+		if err := tx.SaveRelease(r); err != nil {
+			return err
+		}
+		_, err = settleRelease(tx, app, r)
+		return err
+	})
 }
 
 // runPhase runs the release phase of a pending release and settles what

@@ -21,8 +21,9 @@ func (c *Controller) publish(ctx context.Context) error {
 		}
 		for _, app := range apps {
 			e, err := c.route(tx, app)
-			if err != nil {
-				return err
+			if err != nil { // one app's trouble is not the others'
+				c.report("routing", err, "app", app.Name)
+				continue
 			}
 			entries = append(entries, e)
 		}
@@ -55,8 +56,10 @@ func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) 
 			webs = f.Quantity
 		}
 	}
-	var starting bool
-	e.App.Dynos, starting = c.crew(app.ID).webs()
+	starting := true
+	if cr, ok := c.present(app.ID); ok {
+		e.App.Dynos, starting = cr.webs()
+	}
 	switch {
 	case app.Maintenance:
 		e.App.State = route.Maintenance
