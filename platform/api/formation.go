@@ -94,9 +94,11 @@ func (a *API) formationUpdate(c *call) (any, error) {
 func (a *API) formationBatch(c *call) (any, error) {
 	var in struct {
 		Updates []struct {
-			Type    string  `json:"type"`
-			Process *string `json:"process"` // what older clients send for type
-			formationUpdate
+			Type     string    `json:"type"`
+			Process  *string   `json:"process"` // what older clients send for type
+			Quantity *quantity `json:"quantity"`
+			Size     *identity `json:"size"`
+			DynoSize *identity `json:"dyno_size"`
 		} `json:"updates"`
 	}
 	if err := c.decode(&in); err != nil {
@@ -113,7 +115,7 @@ func (a *API) formationBatch(c *call) (any, error) {
 		if u.Type == "" {
 			return nil, required("updates.type")
 		}
-		updates = append(updates, u.verb(u.Type))
+		updates = append(updates, formationUpdate{u.Quantity, u.Size, u.DynoSize}.verb(u.Type))
 	}
 	changed, err := a.Controller.UpdateFormation(c.ctx, c.param("app"), updates)
 	if err != nil {
