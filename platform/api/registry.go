@@ -156,5 +156,5 @@ func (a *API) registryReadme(f *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return sendJSON(f, http.StatusOK, map[string]string{"content": base64.StdEncoding.EncodeToString([]byte(text))})
+	return sendJSON(f, http.StatusOK, map[string]string{"encoding": "base64", "content": base64.StdEncoding.EncodeToString([]byte(text))})
 }

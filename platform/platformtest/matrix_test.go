@@ -133,6 +133,10 @@ func steps() []step {
 		heroku("buildpacks:remove heroku/procfile -a garden", `heroku/nodejs`),
 		heroku("buildpacks:clear -a garden", `cleared`),
 
+		heroku("buildpacks:search node", `heroku/nodejs`),
+		heroku("buildpacks:info heroku/go", `# Go buildpack`),
+		heroku("buildpacks:versions heroku/go", `published`),
+
 		heroku("addons:services", `heroku-postgresql`),
 		heroku("addons:plans heroku-redis", `mini`),
 		heroku("addons:create heroku-postgresql:essential-0 -a garden --wait --name garden-db", `DATABASE_URL`),
