@@ -29,9 +29,10 @@ import (
 //     miss.
 //   - It may hold what was true. Three races could leave the old there:
 //     A slow reader reads version 1, a writer commits 2 and deletes the entry,
-//     the reader puts 1 back. So a writer does not delete, it leaves a mark
-//     "2 " that lasts longer than any reader takes, and put does not replace
-//     a higher version with a lower.
+//     the reader puts 1 back. So the reader holds a lock on the row until it
+//     has put; and lest a put is late all the same, a writer does not delete,
+//     it leaves a mark "2 " that lasts longer than any reader takes, and put
+//     does not replace a higher version with a lower.
 //     A writer cannot reach Redis, which later comes back with the entry. So
 //     in the transaction of its change it replaces the key, and every entry
 //     that was sealed before is worthless.

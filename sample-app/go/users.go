@@ -88,11 +88,20 @@ func (u *Users) Get(ctx context.Context, id int64) (user User, how string, err e
 	if look.How == hit {
 		return look.User, hit, nil
 	}
-	user, err = one(u.db.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1`, id))
-	if err == nil && look.How == miss && time.Since(started) < fillWindow {
-		u.cache.Fill(ctx, look.key, user)
+	if look.How != miss {
+		user, err = one(u.db.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1`, id))
+		return user, look.How, err
 	}
-	return user, look.How, err
+	// The row stays as it is until the cache has it: no change of it commits,
+	// and makes the cache forget, between this read and the fill.
+	err = pgx.BeginFunc(ctx, u.db, func(tx pgx.Tx) error {
+		user, err = one(tx.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1 FOR SHARE`, id))
+		if err == nil && time.Since(started) < fillWindow {
+			u.cache.Fill(ctx, look.key, user)
+		}
+		return err
+	})
+	return user, miss, err
 }
 
 // List returns up to limit users after an id whose name or email holds the
