@@ -72,9 +72,6 @@ func (p Plan) Limits() addons.Plan {
 	}
 }
 
-// Categories lists the categories as the file orders them.
-func (c *Catalog) Categories() []Category { return c.categories }
-
 // Services lists the services as the file orders them.
 func (c *Catalog) Services() []Service { return c.services }
 

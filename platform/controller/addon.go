@@ -391,7 +391,7 @@ func (c *Controller) DestroyAddon(ctx context.Context, nameOrID string, force bo
 	c.allReleased(ctx, all)
 	addon.State = platform.AddonDeprovisioning
 	if err := c.deprovision(ctx, addon.ID); err != nil {
-		c.report("deprovisioning", err, "addon", addon.Name) // settleAddons tries again
+		c.report("deprovisioning", err, "addon", addon.Name) // the next start, or the next app destroyed, tries again
 		return addon, nil
 	}
 	addon.State = platform.AddonDeprovisioned

@@ -75,12 +75,6 @@ func newest(tx *Tx, where string, args ...any) (platform.Release, error) {
 	return rows[0], nil
 }
 
-// PendingReleases lists the releases whose release phase has not ended, of
-// any app, oldest first.
-func (tx *Tx) PendingReleases() ([]platform.Release, error) {
-	return many[platform.Release](tx, "app_id, version", "status = ?", platform.Pending)
-}
-
 // InsertRelease adds a release and the config it runs with.
 func (tx *Tx) InsertRelease(r platform.Release, config platform.Config) error {
 	if err := tx.insert(&r, nil); err != nil {
