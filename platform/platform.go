@@ -150,7 +150,7 @@ type Dyno struct {
 	Command   string
 	Size      string
 	State     string
-	Port      int    // where a web dyno listens, on 127.0.0.1; 0 for others
+	Addr      string // host:port where a web dyno that has been started listens; empty for others
 	AttachURL string // where to meet a one-off dyno; empty for others
 	CreatedAt time.Time
 	UpdatedAt time.Time

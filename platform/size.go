@@ -30,6 +30,20 @@ func DynoSizes() []DynoSize {
 	}
 }
 
+// Processes is how many processes and threads a dyno may have.
+// Source: https://devcenter.heroku.com/articles/dynos#process-thread-limits
+func (s DynoSize) Processes() int {
+	switch s.Name {
+	case "Eco", "Basic", "Standard-1X":
+		return 256
+	case "Standard-2X":
+		return 512
+	case "Performance-M":
+		return 16384
+	}
+	return 32768
+}
+
 // SizeNamed finds a size however it was typed (standard-1x, PERFORMANCE-M).
 func SizeNamed(name string) (DynoSize, bool) {
 	for _, s := range DynoSizes() {

@@ -10,14 +10,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-
 	"niwa/addons"
 	"niwa/platform"
 	"niwa/platform/dyno"
 )
 
-// fakeRunner runs a few commands inside the test: "serve" listens on $PORT,
+// fakeRunner runs a few commands inside the test: "serve" listens,
 // "wait" does nothing until it is stopped, "say TEXT" speaks before it does,
 // "echo TEXT" and "exit N" end.
 // Builds fail on it.
@@ -31,6 +29,7 @@ type fakeDyno struct {
 	once sync.Once
 	done chan struct{}
 	code int
+	ln   net.Listener // of "serve"
 }
 
 func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
@@ -39,27 +38,37 @@ func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
 	if r.dynos == nil {
 		r.dynos = map[string]*fakeDyno{}
 	}
-	id := uuid.NewString()
 	d := &fakeDyno{stop: make(chan struct{}), done: make(chan struct{})}
-	r.dynos[id] = d
+	addr := ""
+	if spec.Command == "serve" {
+		var err error
+		if d.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+			return "", err
+		}
+		addr = d.ln.Addr().String()
+	}
+	r.dynos[spec.ID] = d
 	go func() {
 		defer close(d.done)
 		d.code = d.run(spec)
 	}()
-	return id, nil
+	return addr, nil
 }
+
+func (r *fakeRunner) Adopt(context.Context, dyno.Spec) (string, error) {
+	return "", errors.New("no such dyno")
+}
+
+func (r *fakeRunner) Sweep(context.Context) error { return nil }
+
+func (r *fakeRunner) Memory(context.Context, string) (int64, error) { return 0, nil }
 
 func (d *fakeDyno) run(spec dyno.Spec) int {
 	verb, rest, _ := strings.Cut(spec.Command, " ")
 	switch verb {
 	case "serve":
-		ln, err := net.Listen("tcp", "127.0.0.1:"+spec.Env["PORT"])
-		if err != nil {
-			fmt.Fprintln(spec.Output, err)
-			return 1
-		}
 		<-d.stop
-		ln.Close()
+		d.ln.Close()
 		return 143
 	case "say":
 		fmt.Fprintln(spec.Output, rest)

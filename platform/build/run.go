@@ -27,8 +27,9 @@ func (j *job) run(ctx context.Context, program string, n int, env map[string]str
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
-	id, err := j.cfg.Runner.Start(ctx, dyno.Spec{
-		ID:      uuid.NewString(),
+	id := uuid.NewString()
+	_, err := j.cfg.Runner.Start(ctx, dyno.Spec{
+		ID:      id,
 		App:     j.req.AppID,
 		UID:     j.req.UID,
 		Dir:     j.dir,

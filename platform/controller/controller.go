@@ -52,7 +52,6 @@ type Config struct {
 type Controller struct {
 	Config
 	outputs outputs
-	ports   ports
 
 	ctx    context.Context // ends when the controller closes
 	cancel context.CancelFunc
@@ -65,7 +64,7 @@ type Controller struct {
 
 // New makes a controller. Start sets it going.
 func New(cfg Config) *Controller {
-	c := &Controller{Config: cfg, crews: map[string]*crew{}, outputs: newOutputs(cfg.Dir), ports: ports{used: map[int]bool{}}}
+	c := &Controller{Config: cfg, crews: map[string]*crew{}, outputs: newOutputs(cfg.Dir)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }

@@ -247,17 +247,7 @@ func (cr *crew) stop(w *worker, grace time.Duration) {
 func (cr *crew) start(p *post, d platform.Dyno, in intent) {
 	w := newWorker(d)
 	spec := cr.spec(w, in.app, *in.slug, in.config)
-	if d.Type == "web" {
-		port, err := cr.c.ports.take()
-		if err != nil {
-			cr.say(w, "Dyno could not be started: %v", err)
-			p.due = time.Now().Add(retryTime)
-			time.AfterFunc(retryTime, cr.kick)
-			return
-		}
-		w.dyno.Port = port
-		spec.Env["PORT"] = fmt.Sprint(port)
-	}
+	spec.Web = d.Type == "web"
 	p.worker = w
 	cr.c.later(func(context.Context) { cr.runLogged(w, spec) })
 }
@@ -276,7 +266,7 @@ func (cr *crew) spec(w *worker, app platform.App, slug platform.Slug, config pla
 		spec.UID = app.UID
 	}
 	if size, ok := platform.SizeNamed(w.dyno.Size); ok {
-		spec.Memory = int64(size.MemoryMB) << 20
+		spec.Limits = dyno.Limits{Memory: int64(size.MemoryMB) << 20, CPU: 1024 * size.Compute, Processes: size.Processes()}
 	}
 	return spec
 }

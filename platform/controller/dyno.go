@@ -224,7 +224,7 @@ func terminal(env map[string]string) *dyno.TTY {
 		}
 		return otherwise
 	}
-	return &dyno.TTY{Cols: size("COLUMNS", 80), Rows: size("LINES", 24)}
+	return &dyno.TTY{Window: dyno.Window{Cols: size("COLUMNS", 80), Rows: size("LINES", 24)}}
 }
 
 // add takes on a worker that holds no post; not when the crew is dismissed.

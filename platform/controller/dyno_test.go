@@ -80,8 +80,8 @@ func TestEveryReleaseRunsWithItsConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.dynosAre(t, "garden", "web.1 up v3")
-	if env := f.runner.last().Env; env["A"] != "1" || env["DYNO"] != "web.1" || env["PORT"] == "" {
-		t.Errorf("environment is %v", env)
+	if last := f.runner.last(); last.Env["A"] != "1" || last.Env["DYNO"] != "web.1" || !last.Web {
+		t.Errorf("it was started as %+v", last)
 	}
 	if _, err := f.Rollback(t.Context(), "garden", "v2"); err != nil {
 		t.Fatal(err)

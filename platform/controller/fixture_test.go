@@ -183,7 +183,7 @@ func refused(t *testing.T, err error, id string) *platform.Error {
 	return e
 }
 
-// fakeRunner runs three commands: "listen" binds $PORT until it is stopped,
+// fakeRunner runs three commands: "listen" has a port until it is stopped,
 // "wait" waits to be stopped, "exit N" ends at once. Output is what they were
 // given as ECHO.
 type fakeRunner struct {
@@ -198,6 +198,7 @@ type fakeDyno struct {
 	once sync.Once
 	done chan struct{}
 	exit dyno.Exit
+	addr string
 }
 
 func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
@@ -207,9 +208,10 @@ func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
 	switch {
 	case spec.Command == "listen":
 		var err error
-		if ln, err = net.Listen("tcp", "127.0.0.1:"+spec.Env["PORT"]); err != nil {
+		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			return "", err
 		}
+		d.addr = ln.Addr().String()
 	case strings.HasPrefix(spec.Command, "exit "):
 		fmt.Sscanf(spec.Command, "exit %d", &code)
 		if r.hold == nil {
@@ -236,8 +238,20 @@ func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
 		d.exit = dyno.Exit{Code: code}
 		close(d.done)
 	}()
-	return spec.ID, nil
+	return d.addr, nil
 }
+
+func (r *fakeRunner) Adopt(_ context.Context, spec dyno.Spec) (string, error) {
+	d := r.find(spec.ID)
+	if d == nil {
+		return "", errors.New("it is not there")
+	}
+	return d.addr, nil
+}
+
+func (r *fakeRunner) Sweep(context.Context) error { return nil }
+
+func (r *fakeRunner) Memory(context.Context, string) (int64, error) { return 0, nil }
 
 func (r *fakeRunner) find(id string) *fakeDyno {
 	r.mu.Lock()

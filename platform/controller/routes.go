@@ -89,7 +89,7 @@ func (cr *crew) webs() (up []route.Dyno, starting bool) {
 			any = any || p.crashed.Type == "web"
 		case p.worker.dyno.Type != "web":
 		case p.worker.dyno.State == platform.DynoUp:
-			up = append(up, route.Dyno{Name: p.worker.dyno.Name, Addr: address(p.worker.dyno)})
+			up = append(up, route.Dyno{Name: p.worker.dyno.Name, Addr: p.worker.dyno.Addr})
 			any = true
 		default:
 			starting, any = true, true

@@ -43,15 +43,18 @@ func (cr *crew) run(w *worker, spec dyno.Spec) dyno.Exit {
 	default:
 	}
 	cr.say(w, "Starting process with command `%s`", w.dyno.Command)
-	id, err := cr.c.Runner.Start(ctx, spec)
+	addr, err := cr.c.Runner.Start(ctx, spec)
 	if err != nil {
 		cr.say(w, "Dyno could not be started: %v", err)
 		cr.end(w, dyno.Exit{Code: 1})
 		return dyno.Exit{Code: 1}
 	}
+	cr.mu.Lock()
+	w.dyno.Addr = addr
+	cr.mu.Unlock()
 	gone := make(chan struct{})
-	cr.c.work.Go(func() { cr.watch(w, id, gone) })
-	exit, err := cr.c.Runner.Wait(ctx, id)
+	cr.c.work.Go(func() { cr.watch(w, gone) })
+	exit, err := cr.c.Runner.Wait(ctx, w.dyno.ID)
 	close(gone)
 	if err != nil {
 		cr.c.report("waiting for a dyno", err, "app", cr.appID, "dyno", w.dyno.Name)
@@ -62,7 +65,7 @@ func (cr *crew) run(w *worker, spec dyno.Spec) dyno.Exit {
 }
 
 // watch brings a worker up, and down when it is relieved or late.
-func (cr *crew) watch(w *worker, id string, gone <-chan struct{}) {
+func (cr *crew) watch(w *worker, gone <-chan struct{}) {
 	if w.dyno.Type != "web" {
 		cr.up(w)
 	} else if up := cr.bound(w, gone); up {
@@ -70,7 +73,7 @@ func (cr *crew) watch(w *worker, id string, gone <-chan struct{}) {
 	} else if !done(gone) && !done(w.relieved) {
 		cr.say(w, "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within %d seconds of launch", int(bootTime.Seconds()))
 		cr.say(w, "Stopping process with SIGKILL")
-		cr.c.report("stopping a dyno", cr.c.Runner.Stop(context.Background(), id, 0), "dyno", w.dyno.Name)
+		cr.c.report("stopping a dyno", cr.c.Runner.Stop(context.Background(), w.dyno.ID, 0), "dyno", w.dyno.Name)
 		return
 	}
 	select {
@@ -83,7 +86,7 @@ func (cr *crew) watch(w *worker, id string, gone <-chan struct{}) {
 		cr.say(w, "Error R12 (Exit timeout) -> At least one process failed to exit within %d seconds of SIGTERM", int(w.grace.Seconds()))
 		cr.say(w, "Stopping remaining processes with SIGKILL")
 	})
-	cr.c.report("stopping a dyno", cr.c.Runner.Stop(context.Background(), id, w.grace), "dyno", w.dyno.Name)
+	cr.c.report("stopping a dyno", cr.c.Runner.Stop(context.Background(), w.dyno.ID, w.grace), "dyno", w.dyno.Name)
 	late.Stop()
 }
 
@@ -94,7 +97,7 @@ func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if conn, err := net.DialTimeout("tcp", address(w.dyno), time.Second); err == nil {
+		if conn, err := net.DialTimeout("tcp", w.dyno.Addr, time.Second); err == nil {
 			conn.Close()
 			return true
 		}
@@ -109,8 +112,6 @@ func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 		}
 	}
 }
-
-func address(d platform.Dyno) string { return fmt.Sprintf("127.0.0.1:%d", d.Port) }
 
 func (cr *crew) up(w *worker) {
 	cr.mu.Lock()
@@ -156,7 +157,6 @@ func (cr *crew) finish(w *worker) {
 	cr.mu.Lock()
 	delete(cr.others, w)
 	cr.mu.Unlock()
-	cr.c.ports.release(w.dyno.Port)
 	close(w.ended)
 	cr.kick()
 }

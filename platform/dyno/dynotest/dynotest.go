@@ -91,6 +91,7 @@ type bench struct {
 type run struct {
 	bench *bench
 	id    string
+	addr  string
 	out   *output
 }
 
@@ -103,16 +104,16 @@ func (b *bench) start(t *testing.T, spec dyno.Spec) *run {
 	if spec.Output == nil {
 		spec.Output = r.out
 	}
-	id, err := b.runner.Start(within(t), spec)
+	addr, err := b.runner.Start(within(t), spec)
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
-	r.id = id
+	r.id, r.addr = spec.ID, addr
 	t.Cleanup(func() {
-		if err := b.runner.Stop(within(t), id, 0); err != nil {
+		if err := b.runner.Stop(within(t), r.id, 0); err != nil {
 			t.Errorf("stop: %v", err)
 		}
-		if _, err := b.runner.Wait(within(t), id); err != nil {
+		if _, err := b.runner.Wait(within(t), r.id); err != nil {
 			t.Errorf("wait: %v", err)
 		}
 	})

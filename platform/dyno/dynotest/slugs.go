@@ -93,8 +93,8 @@ func (b *bench) refuses(t *testing.T, spec dyno.Spec) {
 	newID := spec.ID == ""
 	b.fill(t, &spec)
 	spec.Command, spec.Output = "echo running", out
-	if id, err := b.runner.Start(within(t), spec); err == nil {
-		_, _ = b.runner.Wait(within(t), id)
+	if _, err := b.runner.Start(within(t), spec); err == nil {
+		_, _ = b.runner.Wait(within(t), spec.ID)
 		t.Fatal("it was started")
 	}
 	if got := out.String(); got != "" {

@@ -136,7 +136,7 @@ func terminalSize(t *testing.T, b *bench) {
 	need.Tool(t, "stty")
 	exit, out := b.result(t, dyno.Spec{
 		Command: `test -t 0 && test -t 1 && test -t 2 && stty size && echo said >/dev/tty && exit 12`,
-		TTY:     &dyno.TTY{Cols: 101, Rows: 37},
+		TTY:     &dyno.TTY{Window: dyno.Window{Cols: 101, Rows: 37}},
 		Env:     map[string]string{"TERM": "xterm"},
 	})
 	if exit.Code != 12 || out != "37 101\r\nsaid\r\n" {
@@ -148,7 +148,7 @@ func terminalTalk(t *testing.T, b *bench) {
 	spec := func(command string) (dyno.Spec, *io.PipeWriter) {
 		r, w := io.Pipe()
 		t.Cleanup(func() { w.Close() })
-		return dyno.Spec{Command: command, Stdin: r, TTY: &dyno.TTY{Cols: 80, Rows: 24}, Env: map[string]string{"TERM": "dumb", "PS1": "$ "}}, w
+		return dyno.Spec{Command: command, Stdin: r, TTY: &dyno.TTY{Window: dyno.Window{Cols: 80, Rows: 24}}, Env: map[string]string{"TERM": "dumb", "PS1": "$ "}}, w
 	}
 	say := func(t *testing.T, w io.Writer, text string) {
 		t.Helper()

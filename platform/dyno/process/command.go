@@ -1,6 +1,7 @@
 package process
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,13 +23,16 @@ done
 exec "$0" -c "$niwa_command"`
 
 // command makes what runs the dyno, but for its input and output.
-func command(spec dyno.Spec, h *home, path string) *exec.Cmd {
+func command(spec dyno.Spec, h *home, port int, path string) *exec.Cmd {
 	sh := shell()
 	cmd := exec.Command(sh, "-c", startup, sh, spec.Command)
 	cmd.Dir = h.app
 	cmd.Env = []string{"PATH=" + path, "TMPDIR=" + h.tmp}
 	for name, value := range spec.Env {
 		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	if port != 0 {
+		cmd.Env = append(cmd.Env, fmt.Sprintf("PORT=%d", port))
 	}
 	cmd.Env = append(cmd.Env, "HOME="+h.app) // the last of a name counts
 	cmd.SysProcAttr = &syscall.SysProcAttr{}

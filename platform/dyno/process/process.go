@@ -34,6 +34,8 @@ type Runner struct {
 	cfg    Config
 	settle func() error // makes cfg.Dir ready, once
 
+	ports ports
+
 	mu    sync.Mutex
 	dynos map[string]*instance
 	ended []string // ids in the order they ended
@@ -46,6 +48,7 @@ type instance struct {
 	id   string
 	dir  string // Spec.Dir
 	home *home
+	port int           // 0 when it is no web dyno
 	proc *proc.Process // nil while it is being started
 	done chan struct{}
 	exit dyno.Exit
@@ -56,7 +59,7 @@ type instance struct {
 // cfg.Procs has just been opened: the first Start removes the folders that a
 // dead niwa left there.
 func New(cfg Config) *Runner {
-	r := &Runner{cfg: cfg, dynos: map[string]*instance{}}
+	r := &Runner{cfg: cfg, dynos: map[string]*instance{}, ports: ports{used: map[int]bool{}}}
 	r.settle = sync.OnceValue(r.cleanDir)
 	return r
 }
@@ -84,7 +87,7 @@ func (r *Runner) cleanDir() error {
 	return nil
 }
 
-// Start implements dyno.Runner; the id is spec.ID.
+// Start implements dyno.Runner.
 func (r *Runner) Start(ctx context.Context, spec dyno.Spec) (string, error) {
 	if err := check(spec); err != nil {
 		return "", fmt.Errorf("start dyno %s: %w", spec.ID, err)
@@ -97,16 +100,40 @@ func (r *Runner) Start(ctx context.Context, spec dyno.Spec) (string, error) {
 		return "", err
 	}
 	if err := r.launch(ctx, d, spec); err != nil {
+		r.ports.release(d.port)
 		r.forget(d.id)
 		return "", fmt.Errorf("start dyno %s: %w", spec.ID, err)
 	}
-	return d.id, nil
+	return d.addr(), nil
+}
+
+// addr is where a web dyno answers.
+func (d *instance) addr() string {
+	if d.port == 0 {
+		return ""
+	}
+	return fmt.Sprintf("127.0.0.1:%d", d.port)
+}
+
+// Adopt implements dyno.Runner. Dynos end with the platform that started them.
+func (r *Runner) Adopt(_ context.Context, spec dyno.Spec) (string, error) {
+	return "", fmt.Errorf("adopt dyno %s: it ended with the platform that started it", spec.ID)
+}
+
+// Sweep implements dyno.Runner.
+func (r *Runner) Sweep(context.Context) error { return r.settle() }
+
+// Memory implements dyno.Runner.
+func (r *Runner) Memory(_ context.Context, id string) (int64, error) {
+	return 0, fmt.Errorf("memory of dyno %s: not measured", id)
 }
 
 func check(spec dyno.Spec) error {
 	switch euid := os.Geteuid(); {
 	case uuid.Validate(spec.ID) != nil:
 		return errors.New("its id is not a uuid")
+	case spec.Image != "":
+		return errors.New("container images need the docker runtime: start Docker, and niwa with --runtime docker")
 	case (spec.Slug == "") == (spec.Dir == ""):
 		return errors.New("it needs either a slug or a directory")
 	case spec.Output == nil:
@@ -152,7 +179,12 @@ func (r *Runner) launch(ctx context.Context, d *instance, spec dyno.Spec) (err e
 			err = errors.Join(err, d.home.remove())
 		}
 	}()
-	cmd := command(spec, d.home, r.cfg.Path)
+	if spec.Web {
+		if d.port, err = r.ports.take(); err != nil {
+			return err
+		}
+	}
+	cmd := command(spec, d.home, d.port, r.cfg.Path)
 	io, err := connect(cmd, spec)
 	if err != nil {
 		return err
@@ -185,6 +217,7 @@ func (r *Runner) end(d *instance) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ports.release(d.port)
 	r.ended = append(r.ended, d.id)
 	if len(r.ended) > 1000 {
 		delete(r.dynos, r.ended[0])

@@ -100,8 +100,8 @@ func start(t *testing.T, r *process.Runner, spec dyno.Spec) (id, line string) {
 	if spec.ID == "" {
 		spec.ID = uuid.NewString()
 	}
-	id, err := r.Start(within(t), spec)
-	if err != nil {
+	id = spec.ID
+	if _, err := r.Start(within(t), spec); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -112,7 +112,7 @@ func start(t *testing.T, r *process.Runner, spec dyno.Spec) (id, line string) {
 			t.Error(err)
 		}
 	})
-	line, err = said.ReadString('\n')
+	line, err := said.ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +136,8 @@ func TestAnAppIsClosedToTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	id, err := r.Start(within(t), dyno.Spec{ID: uuid.NewString(), UID: uid(2), Slug: slug, Output: &out, Command: fmt.Sprintf(
+	id := uuid.NewString()
+	_, err := r.Start(within(t), dyno.Spec{ID: id, UID: uid(2), Slug: slug, Output: &out, Command: fmt.Sprintf(
 		"for f in %[2]s/secret %[3]s/x /proc/%[1]d/environ; do cat $f && echo read; done; ls %[2]s && echo read; kill -0 %[1]d && echo signalled; kill -9 %[1]d && echo killed", pid, home, tmp)})
 	if err != nil {
 		t.Fatal(err)
@@ -215,8 +216,9 @@ func TestAStrayHoldingTheOutputDoesNotHoldTheDyno(t *testing.T) {
 	need.Tool(t, "setsid")
 	r, _ := newRunner(t)
 	var out bytes.Buffer
-	id, err := r.Start(within(t), dyno.Spec{
-		ID: uuid.NewString(), UID: uid(1), Slug: dynotest.Slug(t), Output: &out,
+	id := uuid.NewString()
+	_, err := r.Start(within(t), dyno.Spec{
+		ID: id, UID: uid(1), Slug: dynotest.Slug(t), Output: &out,
 		Command: `mkfifo go; (env -i setsid sh -c '(echo $$; echo > go; exec sleep 600) & ' &); read x < go; exit 9`,
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package controller
+package process
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Ports for web dynos: below those that Linux gives to outgoing connections,
+// Ports of web dynos: below those that Linux gives to outgoing connections,
 // so that one cannot be taken between choosing it and binding it.
 const (
 	firstPort = 20_000
