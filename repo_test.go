@@ -30,6 +30,7 @@ func arrows() map[string][]string {
 		"platform/store":        {"platform"},
 		"platform/logplex":      {"platform"},
 		"platform/client":       {"platform"},
+		"platform/docker":       {},
 		"platform/dyno":         {},
 		"platform/dyno/process": {"platform", "platform/dyno", "platform/proc"},
 		"platform/build":        {"platform", "platform/dyno"},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2"
+	"github.com/google/uuid"
 )
 
 // home is the data directory, locked to one niwa at a time.
@@ -24,6 +25,7 @@ type home struct {
 	lock  *flock.Flock
 	key   []byte // seals secrets and signs URLs
 	token string // speaks for the account
+	id    string // tells this platform's containers from another's
 }
 
 // Record is what niwa.json tells other commands about the niwa that runs, or
@@ -53,7 +55,7 @@ func openHome(dir string) (*home, error) {
 	return h, nil
 }
 
-// secrets reads the key and the token, or makes them at first start.
+// secrets reads the key, the token and the id, or makes them at first start.
 func (h *home) secrets() (err error) {
 	keyFile, tokenFile := filepath.Join(h.dir, "key"), filepath.Join(h.dir, "token")
 	if h.key, err = kept(keyFile, func() []byte { k := make([]byte, 32); rand.Read(k); return k }); err != nil {
@@ -65,6 +67,13 @@ func (h *home) secrets() (err error) {
 	token, err := kept(tokenFile, func() []byte { return []byte("HRKU-" + rand.Text() + rand.Text()) })
 	if err != nil {
 		return err
+	}
+	id, err := kept(filepath.Join(h.dir, "id"), func() []byte { return []byte(uuid.NewString()) })
+	if err != nil {
+		return err
+	}
+	if h.id = strings.TrimSpace(string(id)); uuid.Validate(h.id) != nil {
+		return fmt.Errorf("the file %s is not the platform's id; put the original back, or remove it to have a new one made", filepath.Join(h.dir, "id"))
 	}
 	if h.token = strings.TrimSpace(string(token)); len(h.token) < 20 {
 		return fmt.Errorf("the token file %s is too short to be safe; remove it to have a new one made", tokenFile)
