@@ -38,6 +38,9 @@ type App struct {
 	Stack       string // the stack its current slug was built for
 	BuildStack  string // the stack its next build will use
 	Maintenance bool
+	// Preboot says whether new web dynos serve before the old ones stop; nil
+	// leaves it to their number: more than one do.
+	Preboot *bool
 	// UID is the unprivileged Unix user that the app's builds and dynos run
 	// as when niwa is root; no two apps ever share one.
 	UID                          int
@@ -141,7 +144,7 @@ const (
 
 // Dyno is one container or process group that runs a command of an app.
 type Dyno struct {
-	ID        string
+	ID        string `bun:",pk"`
 	AppID     string
 	ReleaseID string
 	Version   int    // the release's version
@@ -150,10 +153,22 @@ type Dyno struct {
 	Command   string
 	Size      string
 	State     string
-	Addr      string // host:port where a web dyno that has been started listens; empty for others
-	AttachURL string // where to meet a one-off dyno; empty for others
+	Addr      string `bun:"-"` // host:port where a web dyno that has been started listens; empty for others
+	AttachURL string `bun:"-"` // where to meet a one-off dyno; empty for others
 	CreatedAt time.Time
 	UpdatedAt time.Time
+}
+
+// Feature is something that an app can have turned on.
+type Feature struct {
+	ID          string
+	Name        string
+	DisplayName string
+	Description string
+	DocURL      string
+	Enabled     bool
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
 }
 
 // States of an add-on.

@@ -44,7 +44,15 @@ type Config struct {
 	GitURL     func(app string) string    // where to push an app to
 	AttachURL  func(secret string) string // where a client meets a one-off dyno
 	Isolate    bool                       // give each app a Unix user of its own
+	Cycle      time.Duration              // how long a dyno of the formation runs before it is replaced; 0 for ever
 	Forget     func(appID string) error   // removes the repository of an app, and ends what it is doing
+	// Drain returns when no request is on its way to any of these dynos, of
+	// which the table no longer speaks, or with the error of ctx. Nil when
+	// nobody routes.
+	Drain func(ctx context.Context, addrs []string) error
+	// FreeMemory is how many bytes the machine has left for more dynos. Nil
+	// when nobody knows.
+	FreeMemory func() (int64, error)
 	Log        *slog.Logger
 }
 
