@@ -77,12 +77,15 @@ func New(cfg Config) *Controller {
 	return c
 }
 
-// Start takes up what the last run left: it ends builds that died with it,
-// goes on with add-ons and release phases, sweeps what belongs to nobody and
+// Start takes up what the last run left: it adopts the dynos that still run,
+// ends builds that died with it, goes on with add-ons and release phases, sweeps what belongs to nobody and
 // starts every app's dynos.
 func (c *Controller) Start(ctx context.Context) error {
 	apps, err := c.Apps(ctx)
 	if err != nil {
+		return err
+	}
+	if err := c.adopt(ctx); err != nil {
 		return err
 	}
 	if err := c.failLostBuilds(ctx); err != nil {
@@ -100,6 +103,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	for _, app := range apps {
 		c.crew(app.ID).kick()
 	}
+	c.later(c.watchMemory)
 	return c.publish(ctx)
 }
 

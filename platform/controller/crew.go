@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -25,25 +24,9 @@ type crew struct {
 
 	mu        sync.Mutex
 	posts     map[string]*post // by dyno name: what the formation asks for
-	others    map[*worker]bool // one-off dynos, release phases and workers relieved of their post
+	others    map[*worker]bool // one-off dynos, release phases and workers that have left their post
 	phase     bool             // a release phase runs
 	dismissed bool             // no more workers
-}
-
-// post is one place of the formation, web.1, and how its worker fares.
-type post struct {
-	worker  *worker // nil while nothing runs
-	crashed platform.Dyno
-	crashes int       // in a row
-	due     time.Time // when the next worker may start
-}
-
-// worker is one dyno that runs, or is about to or about to stop.
-type worker struct {
-	dyno     platform.Dyno // its State and UpdatedAt change, under crew.mu
-	relieved chan struct{} // closed when it should stop
-	grace    time.Duration // how long it may take then
-	ended    chan struct{} // closed when nothing of it runs
 }
 
 // retryTime is how long the crew waits after something failed that is not the
@@ -146,15 +129,24 @@ func (cr *crew) read(ctx context.Context) (in intent, err error) {
 	return in, err
 }
 
-// reconcile acts on the difference between what should be and what is.
+// reconcile acts on the difference between what should be and what is. A
+// worker that served stops only when the router knows that it is gone.
 func (cr *crew) reconcile(ctx context.Context) error {
 	in, err := cr.read(ctx)
 	if err != nil {
 		return err
 	}
 	cr.startPhase(in)
-	cr.arrange(in)
-	return cr.c.publish(ctx)
+	room := cr.room(ctx)
+	cr.mu.Lock()
+	leaving := cr.arrange(in, room)
+	cr.mu.Unlock()
+	if err := cr.c.publish(ctx); err != nil {
+		time.AfterFunc(retryTime, func() { cr.stopAll(leaving) }) // whatever becomes of the next try
+		return err
+	}
+	cr.stopAll(leaving)
+	return nil
 }
 
 // startPhase starts the release phase of the oldest pending release. Others
@@ -179,113 +171,33 @@ func (cr *crew) startPhase(in intent) {
 	})
 }
 
-// arrange relieves workers that should not be, or not as they are, and starts
-// those that should.
-func (cr *crew) arrange(in intent) {
-	wanted := map[string]platform.Dyno{}
-	for _, f := range in.formation {
-		for i := 1; i <= f.Quantity; i++ {
-			name := fmt.Sprintf("%s.%d", f.Type, i)
-			wanted[name] = platform.Dyno{
-				AppID: cr.appID, ReleaseID: in.release.ID, Version: in.release.Version,
-				Name: name, Type: f.Type, Command: f.Command, Size: f.Size,
-			}
-		}
-	}
-	cr.mu.Lock()
-	defer cr.mu.Unlock()
-	for name, p := range cr.posts {
-		want, ok := wanted[name]
-		if p.worker != nil && (!ok || !same(p.worker.dyno, want)) {
-			cr.relieve(p)
-		}
-		if !ok {
-			delete(cr.posts, name)
-		} else if p.worker == nil && !same(p.crashed, want) {
-			p.crashes, p.due = 0, time.Time{}
-		}
-	}
-	for name, want := range wanted {
-		p := cr.posts[name]
-		if p == nil {
-			p = &post{}
-			cr.posts[name] = p
-		}
-		if p.worker == nil && !cr.dismissed && !time.Now().Before(p.due) {
-			cr.start(p, want, in)
-		}
-	}
-}
-
-// same says whether a dyno still is what the formation asks for.
-func same(d, want platform.Dyno) bool {
-	return d.ReleaseID == want.ReleaseID && d.Command == want.Command && d.Size == want.Size
-}
-
-// relieve has the worker of a post stop, and leaves the post free for another.
-// cr.mu is held.
-func (cr *crew) relieve(p *post) {
-	w := p.worker
-	p.worker, p.crashes, p.due = nil, 0, time.Time{}
-	if w != nil {
-		cr.others[w] = true
-		cr.stop(w, stopGrace)
-	}
-}
-
-// stop tells a worker to stop. cr.mu is held.
-func (cr *crew) stop(w *worker, grace time.Duration) {
-	select {
-	case <-w.relieved:
-	default:
-		w.grace = grace
-		close(w.relieved)
-	}
-}
-
-// start starts a worker for a place of the formation. cr.mu is held.
-func (cr *crew) start(p *post, d platform.Dyno, in intent) {
-	w := newWorker(d)
-	spec := cr.spec(w, in.app, *in.slug, in.config)
-	spec.Web = d.Type == "web"
-	p.worker = w
-	cr.c.later(func(context.Context) { cr.runLogged(w, spec) })
-}
-
-func newWorker(d platform.Dyno) *worker {
-	d.ID, d.State, d.CreatedAt, d.UpdatedAt = newID(), platform.DynoStarting, now(), now()
-	return &worker{dyno: d, relieved: make(chan struct{}), ended: make(chan struct{})}
-}
-
 // spec is what the runner needs to know of a worker, its output left open.
 func (cr *crew) spec(w *worker, app platform.App, slug platform.Slug, config platform.Config) dyno.Spec {
-	spec := dyno.Spec{ID: w.dyno.ID, App: app.ID, Slug: cr.c.slugPath(slug.ID), Command: w.dyno.Command, Env: map[string]string{}}
+	spec := dyno.Spec{ID: w.dyno.ID, App: app.ID, Slug: cr.c.slugPath(slug.ID), Command: w.dyno.Command, Env: map[string]string{}, Limits: limits(w.dyno.Size)}
 	maps.Copy(spec.Env, config)
 	spec.Env["DYNO"] = w.dyno.Name
 	if cr.c.Isolate {
 		spec.UID = app.UID
 	}
-	if size, ok := platform.SizeNamed(w.dyno.Size); ok {
-		spec.Limits = dyno.Limits{Memory: int64(size.MemoryMB) << 20, CPU: 1024 * size.Compute, Processes: size.Processes()}
-	}
 	return spec
 }
 
-// dismiss relieves every worker: the platform stops, or the app is gone. Those
+// dismiss has every worker stop: the platform stops, or the app is gone. Those
 // that start meanwhile never do.
 func (cr *crew) dismiss() []*worker {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
 	cr.dismissed = true
 	for _, p := range cr.posts {
-		cr.relieve(p)
-	}
-	var all []*worker
-	for w := range cr.others {
-		cr.stop(w, stopGrace)
-		all = append(all, w)
+		cr.vacate(p)
 	}
 	clear(cr.posts)
+	var all []*worker
+	for w := range cr.others {
+		w.drains = false // nobody routes to it any more
+		w.stop()
+		all = append(all, w)
+	}
 	return all
 }
 

@@ -64,8 +64,8 @@ func (cr *crew) dynos() []platform.Dyno {
 	for _, p := range cr.posts {
 		if p.worker != nil {
 			all = append(all, p.worker.dyno)
-		} else if p.crashes > 0 {
-			all = append(all, p.crashed)
+		} else if p.ended.ID != "" {
+			all = append(all, p.ended)
 		}
 	}
 	for w := range cr.others {
@@ -92,8 +92,8 @@ func number(d platform.Dyno) int {
 // digits long, which no place of the formation has.
 func oneOff(d platform.Dyno) bool { return number(d) > maxQuantity }
 
-// Restart stops dynos, which the reconciler then starts anew: all of an app,
-// those of a process type, or one by its name. Stopping a place of the
+// Restart has dynos replaced by the reconciler: all of an app, those of a
+// process type, or one by its name; one-off dynos are stopped. Stopping a place of the
 // formation means the same on Heroku's Common Runtime:
 // https://devcenter.heroku.com/articles/dyno-restarts#manual-restarts
 func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error {
@@ -105,19 +105,22 @@ func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error 
 	found := which == ""
 	cr.mu.Lock()
 	for name, p := range cr.posts {
-		d := p.crashed
+		d := p.ended
 		if p.worker != nil {
 			d = p.worker.dyno
 		}
 		if which == "" || name == which || d.ID == which || d.Type == which {
 			found = true
-			cr.relieve(p)
+			p.crashes, p.fails, p.due = 0, 0, time.Time{}
+			if p.worker != nil {
+				p.worker.stale = true
+			}
 		}
 	}
 	for w := range cr.others {
 		if which != "" && (w.dyno.Name == which || w.dyno.ID == which || w.dyno.Type == which) {
 			found = true
-			cr.stop(w, stopGrace)
+			w.stop()
 		}
 	}
 	cr.mu.Unlock()
@@ -166,6 +169,7 @@ func (c *Controller) Run(ctx context.Context, nameOrID string, req RunRequest) (
 	if err != nil {
 		return d, err
 	}
+	d.Name = cr.freeName(d.Type)
 	w := newWorker(d)
 	spec := cr.spec(w, in.app, *in.slug, in.config)
 	for name, value := range req.Env {
@@ -199,7 +203,6 @@ func oneOffDyno(in intent, req RunRequest) (platform.Dyno, error) {
 		AppID: in.app.ID, ReleaseID: in.release.ID, Version: in.release.Version,
 		Type: cmp.Or(req.Type, "run"), Command: req.Command, Size: defaultSize,
 	}
-	d.Name = fmt.Sprintf("%s.%d", d.Type, 1000+rand.IntN(9000))
 	for _, f := range in.formation {
 		d.Size = f.Size
 		if f.Type == req.Command {
@@ -214,6 +217,22 @@ func oneOffDyno(in intent, req RunRequest) (platform.Dyno, error) {
 		d.Size = size.Name
 	}
 	return d, nil
+}
+
+// freeName is a name that no other one-off dyno has.
+func (cr *crew) freeName(processType string) string {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	for {
+		name := fmt.Sprintf("%s.%d", processType, 1000+rand.IntN(9000))
+		taken := false
+		for w := range cr.others {
+			taken = taken || w.dyno.Name == name
+		}
+		if !taken || len(cr.others) > 1000 {
+			return name
+		}
+	}
 }
 
 // terminal reads the size that the client's terminal had when it asked.
@@ -268,7 +287,7 @@ func (cr *crew) runAttached(ctx context.Context, w *worker, spec dyno.Spec, sess
 		select {
 		case <-conn.Gone(): // nobody is there any more to see it end
 			cr.mu.Lock()
-			cr.stop(w, stopGrace)
+			w.stop()
 			cr.mu.Unlock()
 		case <-w.ended:
 		}
@@ -308,7 +327,7 @@ func (c *Controller) runReleaseDyno(ctx context.Context, app platform.App, r pla
 	cr := c.crew(app.ID)
 	w := newWorker(platform.Dyno{
 		AppID: app.ID, ReleaseID: r.ID, Version: r.Version, Type: releaseType,
-		Name:    fmt.Sprintf("%s.%d", releaseType, 1000+rand.IntN(9000)),
+		Name:    cr.freeName(releaseType),
 		Command: slug.ProcessTypes[releaseType], Size: defaultSize,
 	})
 	if !cr.add(w) {

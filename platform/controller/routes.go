@@ -32,7 +32,9 @@ func (c *Controller) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Routes.Swap(route.New(entries))
+	// A table that could not be saved is in use all the same.
+	c.report("saving the routes", c.Routes.Swap(route.New(entries)))
+	return nil
 }
 
 func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) {
@@ -86,7 +88,7 @@ func (cr *crew) webs() (up []route.Dyno, starting bool) {
 	for _, p := range cr.posts {
 		switch {
 		case p.worker == nil:
-			any = any || p.crashed.Type == "web"
+			any = any || p.ended.Type == "web"
 		case p.worker.dyno.Type != "web":
 		case p.worker.dyno.State == platform.DynoUp:
 			up = append(up, route.Dyno{Name: p.worker.dyno.Name, Addr: p.worker.dyno.Addr})

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -33,44 +34,100 @@ func coolOff(n int) time.Duration {
 	return 20 * time.Minute << min(n-2, 4)
 }
 
+// drainTime is how long the requests that a dyno is serving may take when it
+// is to stop: what the router gives a first byte.
+// Source: https://devcenter.heroku.com/articles/request-timeout
+const drainTime = 30 * time.Second
+
+// worker is one dyno that runs, or is about to or about to stop.
+type worker struct {
+	dyno     platform.Dyno // its State, Addr and UpdatedAt change, under crew.mu
+	relieved chan struct{} // closed when it should stop
+	grace    time.Duration // how long it may take then
+	drains   bool          // the requests that it serves may end before
+	stale    bool          // it is to be replaced, though it is what is wanted
+	cycle    time.Time     // when it becomes stale by its age; zero for never
+	recorded bool          // the store knows it, so that the next platform can adopt it
+	ended    chan struct{} // closed when nothing of it runs
+}
+
+func newWorker(d platform.Dyno) *worker {
+	d.ID, d.State, d.CreatedAt, d.UpdatedAt = newID(), platform.DynoStarting, now(), now()
+	return resumed(d)
+}
+
+// resumed is the worker of a dyno that is there already.
+func resumed(d platform.Dyno) *worker {
+	return &worker{dyno: d, grace: stopGrace, relieved: make(chan struct{}), ended: make(chan struct{})}
+}
+
+// stop tells a worker to stop. crew.mu is held.
+func (w *worker) stop() {
+	if !done(w.relieved) {
+		close(w.relieved)
+	}
+}
+
 // run runs a worker from its start to its end.
 func (cr *crew) run(w *worker, spec dyno.Spec) dyno.Exit {
 	defer cr.finish(w)
-	ctx := context.Background() // the end is brought about by w.relieved, and waited for
-	select {
-	case <-w.relieved:
+	if done(w.relieved) {
 		return dyno.Exit{}
-	default:
 	}
 	cr.say(w, "Starting process with command `%s`", w.dyno.Command)
+	if err := cr.begin(w, spec); err != nil {
+		cr.say(w, "Dyno could not be started: %v", err)
+		cr.failed(w)
+		return dyno.Exit{Code: 1}
+	}
+	return cr.attend(w)
+}
+
+// begin puts a dyno on record and starts it. One with a terminal or input
+// cannot be adopted, and a release phase is run again from its start.
+func (cr *crew) begin(w *worker, spec dyno.Spec) error {
+	ctx := context.Background() // the end is brought about by w.relieved, and waited for
+	if spec.TTY == nil && spec.Stdin == nil && w.dyno.Type != releaseType {
+		if err := cr.c.record(ctx, w.dyno); err != nil {
+			return err
+		}
+		w.recorded = true
+	}
 	addr, err := cr.c.Runner.Start(ctx, spec)
 	if err != nil {
-		cr.say(w, "Dyno could not be started: %v", err)
-		cr.end(w, dyno.Exit{Code: 1})
-		return dyno.Exit{Code: 1}
+		return err
 	}
 	cr.mu.Lock()
 	w.dyno.Addr = addr
 	cr.mu.Unlock()
+	return nil
+}
+
+// attend sees a dyno that has been started, or adopted, to its end.
+func (cr *crew) attend(w *worker) dyno.Exit {
+	if !w.cycle.IsZero() {
+		timer := time.AfterFunc(time.Until(w.cycle), func() { cr.recycle(w) })
+		defer timer.Stop()
+	}
 	gone := make(chan struct{})
-	cr.c.work.Go(func() { cr.watch(w, gone) })
-	exit, err := cr.c.Runner.Wait(ctx, w.dyno.ID)
+	adopted := w.dyno.State == platform.DynoUp
+	cr.c.work.Go(func() { cr.watch(w, adopted, gone) })
+	exit, err := cr.c.Runner.Wait(context.Background(), w.dyno.ID)
 	close(gone)
 	if err != nil {
 		cr.c.report("waiting for a dyno", err, "app", cr.appID, "dyno", w.dyno.Name)
-		exit = dyno.Exit{Code: 1}
 	}
 	cr.end(w, exit)
 	return exit
 }
 
-// watch brings a worker up, and down when it is relieved or late.
-func (cr *crew) watch(w *worker, gone <-chan struct{}) {
-	if w.dyno.Type != "web" {
+// watch brings a worker up, unless it is, and down when it is relieved or late.
+func (cr *crew) watch(w *worker, up bool, gone <-chan struct{}) {
+	switch {
+	case up:
+	case w.dyno.Type != "web" || cr.bound(w, gone):
 		cr.up(w)
-	} else if up := cr.bound(w, gone); up {
-		cr.up(w)
-	} else if !done(gone) && !done(w.relieved) {
+	case !done(gone) && !done(w.relieved):
 		cr.say(w, "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within %d seconds of launch", int(bootTime.Seconds()))
 		cr.say(w, "Stopping process with SIGKILL")
 		cr.c.report("stopping a dyno", cr.c.Runner.Stop(context.Background(), w.dyno.ID, 0), "dyno", w.dyno.Name)
@@ -81,6 +138,7 @@ func (cr *crew) watch(w *worker, gone <-chan struct{}) {
 		return
 	case <-w.relieved:
 	}
+	cr.drain(w, gone)
 	cr.say(w, "Stopping all processes with SIGTERM")
 	late := time.AfterFunc(w.grace, func() {
 		cr.say(w, "Error R12 (Exit timeout) -> At least one process failed to exit within %d seconds of SIGTERM", int(w.grace.Seconds()))
@@ -90,14 +148,40 @@ func (cr *crew) watch(w *worker, gone <-chan struct{}) {
 	late.Stop()
 }
 
+// drain waits for the requests that a dyno serves. The router has none for it
+// any more. One that takes longer than drainTime ends with the dyno.
+func (cr *crew) drain(w *worker, gone <-chan struct{}) {
+	cr.mu.Lock()
+	addr, drains := w.dyno.Addr, w.drains
+	cr.mu.Unlock()
+	if !drains || cr.c.Drain == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(cr.ctx, drainTime)
+	defer cancel()
+	cr.c.work.Go(func() {
+		select {
+		case <-gone:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	if err := cr.c.Drain(ctx, []string{addr}); err != nil && !errors.Is(err, context.Canceled) {
+		cr.c.Log.Debug("stopping a dyno that still serves requests", "app", cr.appID, "dyno", w.dyno.Name, "error", err)
+	}
+}
+
 // bound waits until a web dyno's port accepts connections.
 func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 	deadline := time.NewTimer(bootTime)
 	defer deadline.Stop()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
+	cr.mu.Lock()
+	addr := w.dyno.Addr
+	cr.mu.Unlock()
 	for {
-		if conn, err := net.DialTimeout("tcp", w.dyno.Addr, time.Second); err == nil {
+		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
 			conn.Close()
 			return true
 		}
@@ -116,7 +200,14 @@ func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 func (cr *crew) up(w *worker) {
 	cr.mu.Lock()
 	w.dyno.State, w.dyno.UpdatedAt = platform.DynoUp, now()
+	if p := cr.posts[w.dyno.Name]; p != nil {
+		p.fails = 0
+	}
+	d := w.dyno
 	cr.mu.Unlock()
+	if w.recorded {
+		cr.c.report("recording that a dyno is up", cr.c.recordUp(context.Background(), d), "dyno", d.Name)
+	}
 	cr.say(w, "State changed from starting to up")
 	cr.kick()
 }
@@ -127,28 +218,61 @@ func (cr *crew) end(w *worker, exit dyno.Exit) {
 	cr.mu.Lock()
 	from := w.dyno.State
 	to := platform.DynoDown
-	p := cr.posts[w.dyno.Name]
-	crashed := p != nil && p.worker == w && !done(w.relieved)
+	p := cr.holding(w)
 	var wait time.Duration
-	if crashed {
+	if p != nil && !done(w.relieved) {
 		to = platform.DynoCrashed
 		if from == platform.DynoUp && time.Since(w.dyno.UpdatedAt) > steady {
 			p.crashes = 0
 		}
 		p.crashes++
 		wait = coolOff(p.crashes)
-		p.due = time.Now().Add(wait)
-		p.worker = nil
-		w.dyno.State, w.dyno.UpdatedAt = to, now()
-		p.crashed = w.dyno
+		cr.lose(p, w, wait)
 	} else if oneOff(w.dyno) {
 		to = "complete"
 	}
 	cr.mu.Unlock()
+	if exit.Exhausted {
+		cr.sayExhausted(w)
+	}
 	cr.say(w, "Process exited with status %d", exit.Code)
 	cr.say(w, "State changed from %s to %s", from, to)
-	if crashed {
+	if to == platform.DynoCrashed {
 		time.AfterFunc(wait, cr.kick)
+	}
+}
+
+// failed takes note that a worker could not be started. That says nothing
+// about the app, so it is tried again soon, and then less and less often.
+func (cr *crew) failed(w *worker) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if p := cr.holding(w); p != nil {
+		wait := retryTime << min(p.fails, 6)
+		p.fails++
+		cr.lose(p, w, wait)
+		time.AfterFunc(wait, cr.kick)
+	}
+}
+
+// holding returns the post that a worker holds, or is next at. cr.mu is held.
+func (cr *crew) holding(w *worker) *post {
+	p := cr.posts[w.dyno.Name]
+	if p == nil || p.worker != w && p.next != w {
+		return nil
+	}
+	return p
+}
+
+// lose has a post lose a worker that ended by itself, and wait before it gets
+// another. cr.mu is held.
+func (cr *crew) lose(p *post, w *worker, wait time.Duration) {
+	w.dyno.State, w.dyno.UpdatedAt = platform.DynoCrashed, now()
+	p.ended, p.due = w.dyno, time.Now().Add(wait)
+	if p.worker == w {
+		p.worker = nil
+	} else {
+		p.next = nil
 	}
 }
 
@@ -157,6 +281,9 @@ func (cr *crew) finish(w *worker) {
 	cr.mu.Lock()
 	delete(cr.others, w)
 	cr.mu.Unlock()
+	if w.recorded {
+		cr.c.report("forgetting a dyno", cr.c.forget(context.Background(), w.dyno.ID), "dyno", w.dyno.Name)
+	}
 	close(w.ended)
 	cr.kick()
 }

@@ -1,0 +1,212 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"niwa/platform"
+)
+
+// post is one place of the formation, web.1, and how its workers fare. With
+// preboot the next worker comes up beside the one whose place it will take.
+type post struct {
+	worker  *worker // nil while nothing runs
+	next    *worker // nil but while another release is on its way in
+	ended   platform.Dyno
+	crashes int       // in a row
+	fails   int       // starts in a row that failed, which is not the app's fault
+	due     time.Time // when the next worker may start
+}
+
+// want is what should be at a post.
+type want struct {
+	platform.Dyno
+	preboot bool
+}
+
+// wanted is what should be at every post, by name.
+func (in *intent) wanted() map[string]want {
+	all := map[string]want{}
+	for _, f := range in.formation {
+		for i := 1; i <= f.Quantity; i++ {
+			name := fmt.Sprintf("%s.%d", f.Type, i)
+			all[name] = want{platform.Dyno{
+				AppID: in.app.ID, ReleaseID: in.release.ID, Version: in.release.Version,
+				Name: name, Type: f.Type, Command: f.Command, Size: f.Size,
+			}, preboots(in.app, f)}
+		}
+	}
+	return all
+}
+
+// preboots says whether the new dynos of a type serve before the old ones
+// stop: where the app says so, and where it does not if there are several.
+func preboots(app platform.App, f platform.Formation) bool {
+	if f.Type != "web" {
+		return false
+	}
+	if app.Preboot != nil {
+		return *app.Preboot
+	}
+	return f.Quantity > 1
+}
+
+// arrange makes the posts those that are wanted, starts who is missing, and
+// returns the workers that have lost their place and should stop. room is how
+// many more dynos the machine has memory for. cr.mu is held.
+func (cr *crew) arrange(in intent, room int) (leaving []*worker) {
+	wanted := in.wanted()
+	for name, p := range cr.posts {
+		if _, ok := wanted[name]; !ok {
+			leaving = append(leaving, cr.vacate(p)...)
+			delete(cr.posts, name)
+		}
+	}
+	var outdated []string // posts whose worker serves until the next one does
+	for _, name := range inOrder(wanted) {
+		p := cr.posts[name]
+		if p == nil {
+			p = &post{}
+			cr.posts[name] = p
+		}
+		left, waits := cr.settle(p, wanted[name])
+		leaving = append(leaving, left...)
+		if waits {
+			outdated = append(outdated, name)
+		} else if p.worker == nil {
+			cr.start(p, wanted[name].Dyno, in)
+		}
+	}
+	return append(leaving, cr.replace(outdated, wanted, in, room)...)
+}
+
+// settle brings one post as near to what is wanted as can be without starting
+// anything. waits says that its worker must be replaced by another that is up.
+func (cr *crew) settle(p *post, want want) (leaving []*worker, waits bool) {
+	if p.worker == nil && p.next != nil {
+		p.worker, p.next = p.next, nil
+	}
+	if p.next != nil && (!fits(p.next, want) || fits(p.worker, want)) {
+		leaving = append(leaving, cr.leave(p.next))
+		p.next = nil
+	}
+	if !cr.tried(p, want) {
+		p.crashes, p.fails, p.due = 0, 0, time.Time{}
+	}
+	if p.worker == nil || fits(p.worker, want) {
+		return leaving, false
+	}
+	if want.preboot && p.worker.dyno.State == platform.DynoUp {
+		return leaving, true
+	}
+	leaving = append(leaving, cr.leave(p.worker))
+	p.worker = p.next
+	p.next = nil
+	return leaving, false
+}
+
+// tried says whether the worker that ended last was what is wanted now, so
+// that its crashes count.
+func (cr *crew) tried(p *post, want want) bool { return same(p.ended, want.Dyno) }
+
+// fits says whether a worker is what is wanted at its post.
+func fits(w *worker, want want) bool { return !w.stale && same(w.dyno, want.Dyno) }
+
+// same says whether a dyno still is what the formation asks for.
+func same(d, want platform.Dyno) bool {
+	return d.ReleaseID == want.ReleaseID && d.Command == want.Command && d.Size == want.Size
+}
+
+// replace starts the next workers of outdated posts, as many at a time as
+// there is room for, and puts those that are up in their places: all at once
+// when all fit into memory, so that no two releases serve side by side for
+// long, and otherwise one by one.
+func (cr *crew) replace(outdated []string, wanted map[string]want, in intent, room int) (leaving []*worker) {
+	var coming, short bool
+	for _, name := range outdated {
+		p := cr.posts[name]
+		starting := p.next != nil && p.next.dyno.State != platform.DynoUp
+		if p.next == nil && !p.cools() && room <= 0 {
+			short = true
+			continue
+		}
+		if p.next == nil && cr.start(p, wanted[name].Dyno, in) {
+			starting = true
+		}
+		if starting {
+			coming = true
+			room--
+		}
+	}
+	for _, name := range outdated {
+		p := cr.posts[name]
+		if p.next != nil && p.next.dyno.State == platform.DynoUp && (short || !coming) {
+			leaving = append(leaving, cr.leave(p.worker))
+			p.worker, p.next = p.next, nil
+		}
+	}
+	return leaving
+}
+
+// cools says that a post is not to be tried now.
+func (p *post) cools() bool { return time.Now().Before(p.due) }
+
+// start starts a worker for a place of the formation, unless it is to wait:
+// as the worker of an empty post, or as the next one. cr.mu is held.
+func (cr *crew) start(p *post, d platform.Dyno, in intent) bool {
+	if cr.dismissed || p.cools() {
+		return false
+	}
+	w := newWorker(d)
+	w.cycle = cr.cycleAt(w.dyno)
+	spec := cr.spec(w, in.app, *in.slug, in.config)
+	spec.Web = d.Type == "web"
+	if p.worker == nil {
+		p.worker = w
+	} else {
+		p.next = w
+	}
+	cr.c.later(func(context.Context) { cr.runLogged(w, spec) })
+	return true
+}
+
+// vacate empties a post. cr.mu is held.
+func (cr *crew) vacate(p *post) (leaving []*worker) {
+	for _, w := range []*worker{p.worker, p.next} {
+		if w != nil {
+			leaving = append(leaving, cr.leave(w))
+		}
+	}
+	p.worker, p.next = nil, nil
+	return leaving
+}
+
+// leave has a worker lose its post. It is still to be stopped. cr.mu is held.
+func (cr *crew) leave(w *worker) *worker {
+	w.drains = w.dyno.Type == "web" && w.dyno.State == platform.DynoUp
+	cr.others[w] = true
+	return w
+}
+
+func (cr *crew) stopAll(all []*worker) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	for _, w := range all {
+		w.stop()
+	}
+}
+
+func inOrder(wanted map[string]want) []string {
+	names := make([]string, 0, len(wanted))
+	for name := range wanted {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		x, y := wanted[a].Dyno, wanted[b].Dyno
+		return cmp.Or(cmp.Compare(x.Type, y.Type), cmp.Compare(number(x), number(y)))
+	})
+	return names
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"context"
+	"hash/fnv"
+	"time"
+
+	"niwa/platform"
+	"niwa/platform/dyno"
+)
+
+// sampleTime lies between two looks at what dynos use.
+const sampleTime = 20 * time.Second
+
+// limits are what a dyno of a size may use of the machine.
+func limits(sizeName string) dyno.Limits {
+	size, ok := platform.SizeNamed(sizeName)
+	if !ok {
+		return dyno.Limits{}
+	}
+	return dyno.Limits{Memory: int64(size.MemoryMB) << 20, CPU: 1024 * size.Compute, Processes: size.Processes()}
+}
+
+// watchMemory warns of dynos that use more memory than their size allows, for
+// as long as they do. At twice as much the runner kills them.
+// Source: https://devcenter.heroku.com/articles/error-codes#r14-memory-quota-exceeded
+func (c *Controller) watchMemory(ctx context.Context) {
+	tick := time.NewTicker(sampleTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		c.mu.Lock()
+		crews := make([]*crew, 0, len(c.crews))
+		for _, cr := range c.crews {
+			crews = append(crews, cr)
+		}
+		c.mu.Unlock()
+		for _, cr := range crews {
+			cr.sampleMemory(ctx)
+		}
+	}
+}
+
+func (cr *crew) sampleMemory(ctx context.Context) {
+	for _, w := range cr.running() {
+		limit := limits(w.dyno.Size).Memory
+		used, err := cr.c.Runner.Memory(ctx, w.dyno.ID)
+		if err != nil || limit == 0 { // it may just have ended
+			continue
+		}
+		if used > limit {
+			cr.sayMemory(w, used, limit)
+			cr.say(w, "Error R14 (Memory quota exceeded)")
+		}
+	}
+}
+
+func (cr *crew) sayMemory(w *worker, used, limit int64) {
+	cr.say(w, "Process running mem=%dM(%.1f%%)", used>>20, 100*float64(used)/float64(limit))
+}
+
+// sayExhausted tells of a dyno that was killed at twice its memory.
+func (cr *crew) sayExhausted(w *worker) {
+	limit := limits(w.dyno.Size).Memory
+	cr.sayMemory(w, 2*limit, limit)
+	cr.say(w, "Error R15 (Memory quota vastly exceeded)")
+	cr.say(w, "Stopping process with SIGKILL")
+}
+
+// running lists the workers that are up.
+func (cr *crew) running() []*worker {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	var all []*worker
+	add := func(w *worker) {
+		if w != nil && w.dyno.State == platform.DynoUp {
+			all = append(all, w)
+		}
+	}
+	for _, p := range cr.posts {
+		add(p.worker)
+		add(p.next)
+	}
+	for w := range cr.others {
+		add(w)
+	}
+	return all
+}
+
+// room is how many more dynos of the app the machine has memory for, judging
+// by the largest that runs; at least one, since otherwise nothing could be
+// replaced at all.
+func (cr *crew) room(ctx context.Context) int {
+	const plenty = maxQuantity
+	if cr.c.FreeMemory == nil {
+		return plenty
+	}
+	free, err := cr.c.FreeMemory()
+	if err != nil {
+		cr.c.report("asking for free memory", err)
+		return plenty
+	}
+	var most int64
+	for _, w := range cr.running() {
+		if used, err := cr.c.Runner.Memory(ctx, w.dyno.ID); err == nil {
+			most = max(most, used)
+		}
+	}
+	if most == 0 {
+		return plenty
+	}
+	return int(max(1, free/most))
+}
+
+// cycleAt is when a dyno is to be replaced by a fresh one: after Cycle, and up
+// to 15 % later, so that not all go at once. Heroku's figures are 24 hours and
+// up to 216 minutes:
+// https://devcenter.heroku.com/articles/dyno-restarts#automatic-dyno-restarts
+func (cr *crew) cycleAt(d platform.Dyno) time.Time {
+	if cr.c.Cycle == 0 {
+		return time.Time{}
+	}
+	h := fnv.New32a()
+	h.Write([]byte(d.ID))
+	jitter := float64(cr.c.Cycle) * 0.15 * float64(h.Sum32()) / (1 << 32)
+	return d.CreatedAt.Add(cr.c.Cycle + time.Duration(jitter))
+}
+
+// recycle has a worker replaced that has run for its time.
+func (cr *crew) recycle(w *worker) {
+	cr.mu.Lock()
+	cycles := !w.stale && !done(w.relieved) && cr.holding(w) != nil
+	w.stale = w.stale || cycles
+	cr.mu.Unlock()
+	if cycles {
+		cr.say(w, "Cycling")
+		cr.kick()
+	}
+}
