@@ -57,7 +57,7 @@ func Open(ctx context.Context, path string, key []byte) (*Store, error) {
 		return nil, err
 	}
 	if err := s.migrate(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("database %s: %w", path, err), s.write.Close())
+		return nil, errors.Join(fmt.Errorf("database %s: %w", path, explained(err)), s.write.Close())
 	}
 	if s.read, err = connect(path, "deferred", 4); err != nil {
 		return nil, errors.Join(err, s.write.Close())
@@ -84,6 +84,7 @@ func connect(path, txlock string, conns int) (*bun.DB, error) {
 		return nil, fmt.Errorf("database %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns) // those that are open work on when no more files can be opened
 	return bun.NewDB(db, sqlitedialect.New()), nil
 }
 
@@ -113,22 +114,17 @@ type Tx struct {
 
 // View runs f over a consistent picture of the state.
 func (s *Store) View(ctx context.Context, f func(*Tx) error) error {
-	return s.read.RunInTx(ctx, &sql.TxOptions{}, func(ctx context.Context, db bun.Tx) error {
+	return explained(s.read.RunInTx(ctx, &sql.TxOptions{}, func(ctx context.Context, db bun.Tx) error {
 		return f(&Tx{ctx, db, s.seal})
-	})
+	}))
 }
 
 // Update runs f and keeps what it did when it returns nil. Updates run one
 // after the other.
 func (s *Store) Update(ctx context.Context, f func(*Tx) error) error {
-	err := s.write.RunInTx(ctx, &sql.TxOptions{}, func(ctx context.Context, db bun.Tx) error {
+	return explained(s.write.RunInTx(ctx, &sql.TxOptions{}, func(ctx context.Context, db bun.Tx) error {
 		return f(&Tx{ctx, db, s.seal})
-	})
-	var failed *sqlite.Error
-	if errors.As(err, &failed) && failed.Code()&0xff == sqlite3.SQLITE_FULL {
-		return platform.Errorf(platform.Unavailable, "The disk that holds niwa's data is full; free some space and try again.")
-	}
-	return err
+	}))
 }
 
 // insert adds a row; taken is the error when a unique name is in use.
