@@ -29,8 +29,13 @@ type appLog struct {
 	ready    sync.Once // reads the files and starts keep
 	stopping sync.Once
 	segments *segments
-	failing  bool // the last write failed; owned by keep
 	report   func(error)
+
+	// What follows is keep's own.
+	saved   uint64           // id of the newest line on disk
+	failing bool             // the last write failed
+	tried   time.Time        // when
+	again   <-chan time.Time // when to try again
 
 	mu      sync.Mutex
 	lines   []platform.LogLine // ids rise; never changed in place, so that parts can be handed out
@@ -67,6 +72,7 @@ func (a *appLog) open() {
 		if n := len(lines); n > 0 {
 			a.lines, a.last = lines, lines[n-1].ID
 		}
+		a.saved = a.last
 		go a.keep()
 	})
 }
@@ -132,12 +138,16 @@ func (a *appLog) keep() {
 		select {
 		case e := <-a.queue:
 			a.keepBatch(e)
+		case <-a.again:
+			a.save(nil)
 		case <-a.stop:
 			for {
 				select {
 				case e := <-a.queue:
 					a.keepBatch(e)
 				default:
+					a.tried = time.Time{}
+					a.save(nil)
 					return
 				}
 			}
@@ -185,9 +195,18 @@ func (a *appLog) number(lines []platform.LogLine) {
 	}
 }
 
-// save writes lines to disk, and says so when that begins to fail or to work
-// again.
+// save writes lines to disk, after those that a full disk has refused and
+// memory still has. It says so when that begins to fail or to work again, and
+// leaves a disk that fails alone for a while.
 func (a *appLog) save(lines []platform.LogLine) {
+	if a.failing && time.Since(a.tried) < patience {
+		return
+	}
+	refused, _ := a.after(a.saved)
+	lines = append(refused, lines...)
+	if len(lines) == 0 {
+		return
+	}
 	err := a.segments.append(lines)
 	switch {
 	case err != nil && !a.failing:
@@ -195,7 +214,11 @@ func (a *appLog) save(lines []platform.LogLine) {
 	case err == nil && a.failing:
 		a.report(fmt.Errorf("the log in %s is written to disk again", a.segments.dir))
 	}
-	a.failing = err != nil
+	if a.failing = err != nil; a.failing {
+		a.tried, a.again = time.Now(), time.After(patience)
+	} else {
+		a.saved, a.again = lines[len(lines)-1].ID, nil
+	}
 }
 
 func (a *appLog) publish(lines []platform.LogLine) {

@@ -65,8 +65,8 @@ func (f Filter) Match(line platform.LogLine) bool {
 
 // Log adds text to the log of an app, as several lines when it holds several.
 // It waits at most a second for a disk that stands still; lines that find no
-// place then are dropped, and counted in an L12 line once it moves again. After Close or Delete it does
-// nothing.
+// place then are dropped, and counted in an L12 line once it moves again.
+// After Close or Delete it does nothing.
 func (l *Logplex) Log(appID, source, dyno, text string) {
 	w := l.Writer(appID, source, dyno)
 	w.Write([]byte(strings.TrimSuffix(text, "\n") + "\n"))
@@ -81,6 +81,20 @@ func (l *Logplex) Recent(appID string, f Filter, n int) []platform.LogLine {
 	}
 	a.flush(context.Background())
 	return a.recent(f, n)
+}
+
+// Export returns what Recent has to give as a file of the log, and the name
+// that the file has in the app's folder: lines are in it that a full disk has
+// not taken. Both are empty when there are none.
+func (l *Logplex) Export(appID string) (name string, file []byte) {
+	lines := l.Recent(appID, Filter{}, Keep)
+	if len(lines) == 0 {
+		return "", nil
+	}
+	for _, line := range lines {
+		file = appendRecord(file, line)
+	}
+	return segmentName(lines[0].ID), file
 }
 
 // Delete removes the log of an app for good: its tails end, and lines still

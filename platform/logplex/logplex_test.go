@@ -226,8 +226,56 @@ func TestLinesAreWrittenAgainWhenTheDiskTakesThem(t *testing.T) {
 	if last == nil || !strings.Contains(last.Error(), "written to disk again") {
 		t.Errorf("last told %v", last)
 	}
-	if diff := cmp.Diff([]string{"on disk"}, texts(open(t, dir).Recent(app, Filter{}, 9))); diff != "" {
+	if diff := cmp.Diff([]string{"in memory", "on disk"}, texts(open(t, dir).Recent(app, Filter{}, 9))); diff != "" {
+		t.Errorf("after a restart: %s", diff)
+	}
+}
+
+func TestLinesThatAFullDiskRefusedAreWrittenWithoutFurtherOnes(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, app), nil, 0o600); err != nil { // where a folder must be
+		t.Fatal(err)
+	}
+	l := open(t, dir)
+	told := make(chan error, 9)
+	l.Errors = func(err error) { told <- err }
+	l.Log(app, "app", "web.1", "refused")
+	<-told
+	if err := os.Remove(filepath.Join(dir, app)); err != nil {
+		t.Fatal(err)
+	}
+	if again := <-told; !strings.Contains(again.Error(), "written to disk again") {
+		t.Fatal(again)
+	}
+	// The first is not closed, as after kill -9.
+	if diff := cmp.Diff([]string{"refused"}, texts(open(t, dir).Recent(app, Filter{}, 9))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAnExportIsAFileThatAnotherLogplexReads(t *testing.T) {
+	l := open(t, t.TempDir())
+	for i := range 2000 {
+		l.Log(app, "app", "web.1", fmt.Sprint(i))
+	}
+	name, file := l.Export(app)
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, app), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, app, name), file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := open(t, dir)
+	if diff := cmp.Diff(l.Recent(app, Filter{}, Keep), other.Recent(app, Filter{}, Keep)); diff != "" {
+		t.Error(diff)
+	}
+	other.Log(app, "app", "web.1", "next")
+	if line := other.Recent(app, Filter{}, 1)[0]; line.ID != 2001 {
+		t.Errorf("the next line has the id %d", line.ID)
+	}
+	if name, file := l.Export("0190f5a0-0000-7000-8000-000000000002"); name != "" || file != nil {
+		t.Errorf("an app without lines has a file %q", name)
 	}
 }
 

@@ -23,8 +23,9 @@ import (
 type segments struct {
 	dir   string // made at the first append; empty to keep nothing
 	file  *os.File
-	count int  // lines in file
-	torn  bool // file may end within a record
+	size  int64 // bytes of whole records in file
+	count int   // lines in file
+	torn  bool  // file may end within a record
 }
 
 // load reads the last Keep lines and opens the newest file.
@@ -39,7 +40,9 @@ func (s *segments) load() ([]platform.LogLine, error) {
 			return lines, err
 		}
 	}
-	s.file, err = os.OpenFile(names[len(names)-1], os.O_WRONLY|os.O_APPEND, 0)
+	if s.file, err = os.OpenFile(names[len(names)-1], os.O_WRONLY|os.O_APPEND, 0); err == nil {
+		s.size, err = s.file.Seek(0, io.SeekEnd)
+	}
 	return lines[max(0, len(lines)-Keep):], err
 }
 
@@ -92,10 +95,11 @@ func (s *segments) append(lines []platform.LogLine) error {
 		b = appendRecord(b, line)
 	}
 	if _, err := s.file.Write(b); err != nil {
-		s.torn = true
+		// What fitted goes, so that trying again does not fill the disk.
+		s.torn = s.torn || s.file.Truncate(s.size) != nil
 		return err
 	}
-	s.torn = false
+	s.torn, s.size = false, s.size+int64(len(b))
 	s.count += len(lines)
 	return nil
 }
@@ -106,7 +110,7 @@ func (s *segments) rotate(id uint64) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return err
 	}
-	name := filepath.Join(s.dir, fmt.Sprintf("%020d.log", id))
+	name := filepath.Join(s.dir, segmentName(id))
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -115,7 +119,7 @@ func (s *segments) rotate(id uint64) error {
 		file.Close()
 		return err
 	}
-	s.file, s.count, s.torn = file, 0, false
+	s.file, s.size, s.count, s.torn = file, 0, 0, false
 
 	names, err := s.names()
 	if err != nil {
@@ -128,6 +132,8 @@ func (s *segments) rotate(id uint64) error {
 	}
 	return nil
 }
+
+func segmentName(first uint64) string { return fmt.Sprintf("%020d.log", first) }
 
 // names lists the files, oldest first.
 func (s *segments) names() ([]string, error) {
