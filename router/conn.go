@@ -22,8 +22,10 @@ const maxInformational = 32
 // above it are free to forget.
 type dynoConn struct {
 	net.Conn
-	in   *bufio.Reader // the way to read
-	idle time.Duration
+	in     *bufio.Reader // the way to read
+	idle   time.Duration
+	reused bool // it was idle before this exchange
+	last   bool // it can take no request after this one
 
 	received  int64 // bytes of this exchange
 	inHead    bool  // the answer's header has not ended
@@ -144,5 +146,23 @@ func (d *dynoConn) wake() bool {
 	d.SetReadDeadline(time.Unix(1, 0))
 	alive := errors.Is(<-d.parked, os.ErrDeadlineExceeded)
 	d.begin()
+	d.reused = true
 	return alive
+}
+
+// stale is whether the connection closed without a word in answer, as one does
+// that the dyno gave up while it was idle.
+func (d *dynoConn) stale() bool {
+	return d.reused && d.received == 0 && d.fault != nil && !errors.Is(d.fault, os.ErrDeadlineExceeded)
+}
+
+// hangUp waits a moment for the dyno to close first. Whoever does has the port
+// blocked for a minute (TIME_WAIT), and the router has one port for each
+// connection, the dyno one for all.
+func (d *dynoConn) hangUp() {
+	defer d.Close()
+	d.SetDeadline(time.Now().Add(time.Second))
+	if _, err := d.in.Peek(1); err == nil {
+		return // it goes on talking
+	}
 }

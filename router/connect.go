@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"time"
 
@@ -32,28 +33,52 @@ func refusal(app *route.App) error {
 	return nil
 }
 
+// errStale is an idle connection that the dyno closed while the request was on
+// its way: no byte of an answer came.
+var errStale = errors.New("the dyno closed an idle connection")
+
+// repeatable is whether a request that a dyno may have seen can be sent again
+// (RFC 9110 §9.2.2). Only such requests go over connections that were idle,
+// because a dyno may be closing one at that very moment. Any other gets a new
+// connection, and is its last.
+func repeatable(r *http.Request) bool {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return r.Body == http.NoBody || r.ContentLength == 0
+	}
+	return false
+}
+
 // connect gives the request to a dyno: it queues while none is up, leaves out
 // those that take no connection, and tries as many as there are, at most ten.
-// The table may change meanwhile and is looked at anew each time.
+// The table may change meanwhile and is looked at anew each time; a dyno that
+// it has no more has cost the request nothing.
 func (x *exchange) connect() (*dynoConn, error) {
-	overdue := time.NewTimer(x.router.timeouts.Queue)
+	overdue := time.NewTimer(time.Until(x.arrival.at.Add(x.router.timeouts.Queue)))
 	defer overdue.Stop()
 	backoff := firstBackoff
 	for attempts := 1; ; {
 		changed := x.router.routes.Changed()
-		app, ok := x.router.routes.Table().Lookup(x.req.Host)
+		table := x.router.routes.Table()
+		app, ok := table.Lookup(x.req.Host)
 		if !ok {
 			return nil, noWebProcesses // it was destroyed while the request waited
 		}
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		if b := x.router.fleet.pick(app, time.Now()); b != nil {
-			c, err := x.open(b)
-			if err == nil || attempts >= min(maxAttempts, len(app.Dynos)) || x.ctx.Err() != nil {
+		b, current := x.router.fleet.pick(table, app, time.Now())
+		if !current {
+			continue
+		}
+		if b != nil {
+			c, listed, err := x.open(b)
+			if err == nil || x.ctx.Err() != nil || listed && attempts >= min(maxAttempts, len(app.Dynos)) {
 				return c, err
 			}
-			attempts++
+			if listed {
+				attempts++
+			}
 			continue
 		}
 		x.line.dyno, x.line.connect = "", -1
@@ -73,15 +98,18 @@ func (x *exchange) connect() (*dynoConn, error) {
 	}
 }
 
-// open takes a pooled connection to the dyno or makes one. A dyno that takes
-// none is quarantined.
-func (x *exchange) open(b *backend) (*dynoConn, error) {
+// open takes a pooled connection to the dyno, where the request may have one,
+// or makes one. A dyno that takes none is quarantined; listed is then whether
+// the table still has it.
+func (x *exchange) open(b *backend) (c *dynoConn, listed bool, err error) {
 	t := x.router.timeouts
 	x.line.dyno = b.dyno.Name
 	x.line.connect = 0
-	if c := x.router.fleet.reuse(b); c != nil {
-		x.backend = b
-		return c, nil
+	if repeatable(x.req) && !x.anew {
+		if c := x.router.fleet.reuse(b); c != nil {
+			x.backend = b
+			return c, true, nil
+		}
 	}
 	start := time.Now()
 	dialer := net.Dialer{Timeout: t.Connect}
@@ -89,15 +117,15 @@ func (x *exchange) open(b *backend) (*dynoConn, error) {
 	x.line.connect = time.Since(start)
 	if err == nil {
 		x.backend = b
-		return newDynoConn(raw, t.Idle), nil
+		return newDynoConn(raw, t.Idle), true, nil
 	}
 	x.router.fleet.done(b)
 	if x.ctx.Err() != nil {
-		return nil, x.gone()
+		return nil, true, x.gone()
 	}
-	x.router.fleet.quarantine(b, time.Now().Add(t.Quarantine))
+	listed = x.router.fleet.quarantine(b, time.Now().Add(t.Quarantine))
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
-		return nil, connectTimeout
+		return nil, listed, connectTimeout
 	}
-	return nil, connectRefused
+	return nil, listed, connectRefused
 }

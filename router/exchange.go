@@ -25,6 +25,7 @@ type exchange struct {
 	backend   *backend  // the dyno that has the request; nil before
 	began     time.Time // when it got it
 	upload    *upload
+	anew      bool // an idle connection was no more: it takes a new one
 	committed bool // the client has the status
 }
 
@@ -61,37 +62,50 @@ func (x *exchange) run() error {
 		return backlogTooDeep
 	}
 	defer x.router.fleet.leave(x.app)
-	conn, err := x.connect()
-	if err != nil {
-		return err
+	for {
+		conn, err := x.connect()
+		if err != nil {
+			return err
+		}
+		err = x.over(conn)
+		x.router.fleet.done(x.backend)
+		if err != errStale {
+			return err
+		}
+		x.anew, x.upload = true, newUpload(x)
 	}
-	defer x.router.fleet.done(x.backend)
-	return x.over(conn)
 }
 
 // over has the exchange over a connection, and sees to what becomes of that.
 func (x *exchange) over(conn *dynoConn) error {
 	x.began = time.Now()
 	stop := context.AfterFunc(x.ctx, func() { conn.Close() })
-	reusable, err := x.talk(conn)
+	clean, err := x.talk(conn)
 	x.line.service = time.Since(x.began)
 	if x.line.bytes = 0; x.committed {
 		x.line.bytes = conn.used()
 	}
-	if stop() && reusable && x.upload.complete() {
-		x.router.fleet.keep(x.backend, conn, x.router.timeouts.KeepAlive)
-	} else {
+	switch {
+	case !stop() || !clean || !x.upload.complete():
 		conn.Close()
+	case conn.last:
+		go conn.hangUp()
+	default:
+		x.router.fleet.keep(x.backend, conn, x.router.timeouts.KeepAlive)
 	}
 	return err
 }
 
-// talk sends the request and relays the answer; the two overlap.
-func (x *exchange) talk(conn *dynoConn) (reusable bool, err error) {
+// talk sends the request and relays the answer; the two overlap. clean is
+// whether the answer came to its end and nothing came after it.
+func (x *exchange) talk(conn *dynoConn) (clean bool, err error) {
 	upgrade, _ := upgradeWanted(x.req)
 	x.upload.start(conn, x.arrival.forwarded(x.req, upgrade))
 	resp, err := x.answer(conn)
 	if err != nil {
+		if conn.stale() && x.ctx.Err() == nil {
+			return false, errStale
+		}
 		return false, x.blame(conn)
 	}
 	if resp.StatusCode == http.StatusSwitchingProtocols {
@@ -103,7 +117,8 @@ func (x *exchange) talk(conn *dynoConn) (reusable bool, err error) {
 	if err := x.relay(conn, resp); err != nil {
 		return false, err
 	}
-	return !resp.Close && conn.in.Buffered() == 0, nil
+	conn.last = resp.Close || !repeatable(x.req)
+	return conn.in.Buffered() == 0, nil
 }
 
 // answer reads the header of the answer, passing on the 1xx before it.

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +24,8 @@ type fleet struct {
 	table    *route.Table // the one that backends were last pruned by
 	backends map[backendKey]*backend
 	inFlight map[string]int // by app id
+	busy     map[string]int // requests that have a dyno, by its address
+	idled    chan struct{}  // closed when a dyno has no more of them; nil when nobody waits
 	closed   bool
 }
 
@@ -44,7 +45,10 @@ type backend struct {
 }
 
 func newFleet(routes *route.Live, choose policy.Policy) *fleet {
-	return &fleet{routes: routes, choose: choose, backends: make(map[backendKey]*backend), inFlight: make(map[string]int)}
+	return &fleet{
+		routes: routes, choose: choose, backends: make(map[backendKey]*backend),
+		inFlight: make(map[string]int), busy: make(map[string]int),
+	}
 }
 
 // enter counts a request for the app in; it is false when the app has as many
@@ -68,11 +72,15 @@ func (f *fleet) leave(app *route.App) {
 }
 
 // pick chooses a dyno for a request, which has it until done. It is nil when
-// all are quarantined.
-func (f *fleet) pick(app *route.App, now time.Time) *backend {
+// all are quarantined, and current is false when the table that the app was
+// looked up in is in use no more: a request is counted with a dyno only while
+// the table has that, and so no drain overlooks it.
+func (f *fleet) pick(table *route.Table, app *route.App, now time.Time) (b *backend, current bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.prune()
+	if f.prune(); f.table != table {
+		return nil, false
+	}
 	var free []*backend
 	var load []policy.Dyno
 	for _, dyno := range app.Dynos {
@@ -83,11 +91,12 @@ func (f *fleet) pick(app *route.App, now time.Time) *backend {
 		}
 	}
 	if len(free) == 0 {
-		return nil
+		return nil, true
 	}
-	b := free[f.choose(load)]
+	b = free[f.choose(load)]
 	b.inFlight++
-	return b
+	f.busy[b.dyno.Addr]++
+	return b, true
 }
 
 func (f *fleet) backend(key backendKey) *backend {
@@ -121,74 +130,27 @@ func (f *fleet) prune() {
 	}
 }
 
-// retire closes the idle connections, and has none come back.
-func (b *backend) retire() {
-	b.gone = true
-	for _, c := range b.idle {
-		c.Close()
-	}
-	b.idle = nil
-}
-
+// done ends what pick began.
 func (f *fleet) done(b *backend) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.inFlight--
-}
-
-func (f *fleet) quarantine(b *backend, until time.Time) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	b.quarantined = until
-}
-
-// reuse takes a live idle connection to the dyno, or nil.
-func (f *fleet) reuse(b *backend) *dynoConn {
-	for {
-		f.mu.Lock()
-		last := len(b.idle) - 1
-		if last < 0 {
-			f.mu.Unlock()
-			return nil
-		}
-		c := b.idle[last]
-		b.idle = b.idle[:last]
-		f.mu.Unlock()
-		if c.wake() {
-			return c
-		}
-		c.Close()
-	}
-}
-
-// keep puts a connection by for the next request to the dyno, at most that long.
-func (f *fleet) keep(b *backend, c *dynoConn, atMost time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.closed || b.gone {
-		c.Close()
+	if f.busy[b.dyno.Addr]--; f.busy[b.dyno.Addr] > 0 {
 		return
 	}
-	b.idle = append(b.idle, c)
-	c.park(atMost, func() { f.drop(b, c) })
-}
-
-// drop closes an idle connection, unless a request has taken it.
-func (f *fleet) drop(b *backend, c *dynoConn) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if i := slices.Index(b.idle, c); i >= 0 {
-		b.idle = slices.Delete(b.idle, i, i+1)
-		c.Close()
+	delete(f.busy, b.dyno.Addr)
+	if f.idled != nil {
+		close(f.idled)
+		f.idled = nil
 	}
 }
 
-// close closes every idle connection, and keeps none from then on.
-func (f *fleet) close() {
+// quarantine leaves a dyno out for a while. It is false when a new table has
+// left it out for good.
+func (f *fleet) quarantine(b *backend, until time.Time) (listed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
-	for _, b := range f.backends {
-		b.retire()
-	}
+	f.prune()
+	b.quarantined = until
+	return !b.gone
 }

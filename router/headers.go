@@ -43,6 +43,9 @@ func (a arrival) forwarded(r *http.Request, upgrade string) http.Header {
 		h.Add("Trailer", name)
 	}
 	h.Set("Connection", "keep-alive")
+	if !repeatable(r) {
+		h.Set("Connection", "close")
+	}
 	if upgrade != "" {
 		h.Set("Connection", "Upgrade")
 		h.Set("Upgrade", upgrade)

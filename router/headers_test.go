@@ -62,10 +62,10 @@ func TestTheDynoGetsTheRoutersHeader(t *testing.T) {
 			"GET / HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
 		{"any method goes through, and h2c does not",
 			strings.Replace(get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x"), "GET", "FROBNICATE", 1),
-			"FROBNICATE / HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
+			"FROBNICATE / HTTP/1.1\nHost: app.test\nConnection: close\nVia: 1.1 heroku-router\n" + own},
 		{"a POST without a body says so",
 			strings.Replace(get("/"), "GET", "POST", 1),
-			"POST / HTTP/1.1\nHost: app.test\nConnection: keep-alive\nContent-Length: 0\nVia: 1.1 heroku-router\n" + own},
+			"POST / HTTP/1.1\nHost: app.test\nConnection: close\nContent-Length: 0\nVia: 1.1 heroku-router\n" + own},
 	} {
 		if diff := cmp.Diff(c.want+"\n", strings.ReplaceAll(ask(h, c.request), "\r\n", "\n")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)

@@ -268,15 +268,45 @@ func TestAPooledConnectionIsClosedWhenIdleOrItsDynoIsGone(t *testing.T) {
 	}
 }
 
-func TestARequestIsNeverSentTwice(t *testing.T) {
+// silentWhenReused is a dyno that answers the first request of a connection
+// and closes on the second without a word.
+func silentWhenReused(t *testing.T, requests *atomic.Int64) route.Dyno {
+	return rawDyno(t, func(c net.Conn, in *bufio.Reader) {
+		readHead(in)
+		requests.Add(1)
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		if readHead(in) != "" {
+			requests.Add(1)
+		}
+	})
+}
+
+func TestARequestThatAnIdleConnectionSwallowedIsSentAgainOverANewOne(t *testing.T) {
+	t.Parallel()
+	var requests atomic.Int64
+	h := start(t, serving(silentWhenReused(t, &requests)), Timeouts{})
+	for range 2 {
+		if resp, _, err := h.ask(t, get("/")); err != nil || resp.StatusCode != 200 {
+			t.Errorf("got %v, %v", resp, err)
+		}
+		if got := h.line(t); !strings.HasPrefix(got, "at=info ") {
+			t.Errorf("logged %s", got)
+		}
+	}
+	if requests.Load() != 3 {
+		t.Errorf("the dyno got %d requests, want 3", requests.Load())
+	}
+}
+
+func TestARequestThatANewConnectionSwallowedIsNotSentAgain(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int64
 	h := start(t, serving(rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		readHead(in)
-		requests.Add(1)
-		io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-		readHead(in)
-		requests.Add(1)
+		if requests.Add(1) == 1 { // and then idles
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			readHead(in)
+		}
 	})), Timeouts{})
 	h.ask(t, get("/"))
 	h.line(t)
@@ -287,7 +317,28 @@ func TestARequestIsNeverSentTwice(t *testing.T) {
 		t.Errorf("logged %s", got)
 	}
 	if requests.Load() != 2 {
-		t.Errorf("the dyno got %d requests", requests.Load())
+		t.Errorf("the dyno answered or closed on %d new connections, want 2", requests.Load())
+	}
+}
+
+func TestARequestThatMustNotBeSentTwiceGetsAConnectionOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, request := range []string{
+		strings.Replace(get("/"), "GET", "POST", 1),
+		strings.Replace(get("/", "Content-Length: 1")+"x", "GET", "PUT", 1),
+		strings.Replace(get("/"), "GET", "FROBNICATE", 1),
+	} {
+		var requests atomic.Int64
+		h := start(t, serving(silentWhenReused(t, &requests)), Timeouts{})
+		h.ask(t, get("/")) // leaves a connection
+		for range 3 {
+			if resp, _, err := h.ask(t, request); err != nil || resp.StatusCode != 200 {
+				t.Errorf("%q: got %v, %v", request, resp, err)
+			}
+		}
+		if requests.Load() != 4 {
+			t.Errorf("%q: the dyno got %d requests, want 4", request, requests.Load())
+		}
 	}
 }
 
@@ -383,13 +434,15 @@ func TestAClientConnectionServesManyRequestsInOrder(t *testing.T) {
 	// Pipelined: all are there before the first is answered.
 	for i := range 50 {
 		fmt.Fprintf(c, "POST /%d HTTP/1.1\r\nHost: app.test\r\nContent-Length: 1\r\n\r\nx", i)
+		fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: app.test\r\n\r\n", i)
 	}
-	for i := range 50 {
-		if _, body, err := answerOn(in); err != nil || body != fmt.Sprintf("/%dx", i) {
-			t.Fatalf("answer %d is %q, %v", i, body, err)
+	for i := range 100 {
+		want := fmt.Sprintf("/%d%s", i/2, []string{"x", ""}[i%2])
+		if _, body, err := answerOn(in); err != nil || body != want {
+			t.Fatalf("answer %d is %q, %v; want %q", i, body, err, want)
 		}
 	}
-	if n := made.Load(); n > 10 {
-		t.Errorf("50 requests with a body made %d connections", n)
+	if n := made.Load(); n > 60 {
+		t.Errorf("50 requests with a body and 50 without made %d connections", n)
 	}
 }
