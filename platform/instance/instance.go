@@ -196,7 +196,7 @@ func (i *Instance) wire(p parts) {
 		Store: p.state, Runner: runner, Builder: builder, Logs: p.logs, Routes: p.routes, Rendezvous: i.rendezvous,
 		Catalog: p.market, Providers: p.providers, Dir: i.cfg.Data, Domain: i.cfg.Domain,
 		RouterURL: p.nets.routerURL, GitURL: p.nets.gitURL, AttachURL: p.nets.attachURL,
-		Isolate: os.Geteuid() == 0, Log: i.cfg.Log,
+		Isolate: os.Geteuid() == 0, Log: i.cfg.Log, Drain: i.drain,
 		Forget: func(appID string) error { return i.git.Remove(appID) },
 	})
 	i.git = git.New(git.Config{Dir: data("repos"), App: i.controller.App, Push: i.push, Log: i.cfg.Log})
@@ -226,6 +226,11 @@ func (i *Instance) push(ctx context.Context, p git.Push, out io.Writer) error {
 		return fmt.Errorf("%w: %w", git.ErrTold, err)
 	}
 	return err
+}
+
+// drain waits until no router has a request at any of these dynos.
+func (i *Instance) drain(ctx context.Context, addrs []string) error {
+	return i.router.Drain(ctx, addrs)
 }
 
 // ours says for which names the router has a certificate.
