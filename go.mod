@@ -6,6 +6,7 @@ go 1.26.8
 tool honnef.co/go/tools/cmd/staticcheck
 
 require (
+	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // percentiles of latencies; tests only
 	github.com/adrg/xdg v0.5.3 // where a user's data belongs on each system
 	github.com/alicebob/miniredis/v2 v2.40.0 // Redis in the process, for machines without redis-server
 	github.com/creack/pty v1.1.24 // terminals for one-off dynos; the one everybody uses

@@ -63,6 +63,7 @@ func arrows() map[string][]string {
 		// For tests, and for the tools of this repository.
 		"platform/platformtest":      {"platform", "platform/client", "platform/instance"},
 		"platform/platformtest/need": {},
+		"platform/platformtest/load": {},
 		"platform/dyno/dynotest":     {"platform", "platform/dyno", "platform/platformtest/need"},
 		"addons/addonstest": {"platform", "platform/pki", "platform/proc", "platform/platformtest/need", "addons",
 			"addons/catalog", "addons/engine"},
@@ -74,7 +75,7 @@ func arrows() map[string][]string {
 // forTests may be imported by the tests of every package: what is made for
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform/platformtest", "platform/platformtest/need", "platform/dyno/dynotest", "addons/addonstest",
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/load", "platform/dyno/dynotest", "addons/addonstest",
 		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process"}
 }
 
