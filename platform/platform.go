@@ -55,8 +55,14 @@ type App struct {
 // Config is a set of config vars, name to value. The store keeps it sealed.
 type Config map[string]string
 
-// Slug is a compiled app: a gzipped tar of what becomes /app, and the process
-// types its Procfile declares.
+// Stacks that apps are built for and run on.
+const (
+	DefaultStack   = "heroku-24" // buildpacks make a slug
+	ContainerStack = "container" // Dockerfiles make images
+)
+
+// Slug is a compiled app and the process types it declares. It is a gzipped
+// tar of what becomes /app or, on the container stack, images.
 type Slug struct {
 	ID                           string `bun:",pk"`
 	AppID                        string
@@ -64,11 +70,18 @@ type Slug struct {
 	Commit                       *string
 	CommitDescription            *string
 	BuildpackProvidedDescription *string
-	Checksum                     string            // SHA256:hex of the tarball
-	Size                         int64             // bytes of the tarball
-	ProcessTypes                 map[string]string // process type to command
+	Checksum                     string            // SHA256:hex of the tarball; empty for images
+	Size                         int64             // bytes of the tarball, or of the images
+	ProcessTypes                 map[string]string // process type to command, as it is shown
+	Images                       map[string]Image  // by process type; none where there is a tarball
 	CreatedAt                    time.Time
 	UpdatedAt                    time.Time
+}
+
+// Image is a container image that a process type runs.
+type Image struct {
+	ID      string // as the engine knows it: sha256:hex
+	Command string // for a shell; empty for the image's own ENTRYPOINT and CMD
 }
 
 // Statuses of builds and releases.

@@ -13,8 +13,10 @@ const (
 
 // stackNamed turns the id of a stack into its name.
 func stackNamed(nameOrID string) string {
-	if nameOrID == stableID("stacks", controller.Stack) {
-		return controller.Stack
+	for _, name := range controller.Stacks() {
+		if nameOrID == stableID("stacks", name) {
+			return name
+		}
 	}
 	return nameOrID
 }

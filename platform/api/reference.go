@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
@@ -9,7 +10,7 @@ import (
 	"niwa/platform/controller"
 )
 
-// What there is one or none of here, but clients ask for: regions, stacks,
+// What there are few or none of here, but clients ask for: regions, stacks,
 // generations, dyno sizes, features, teams.
 
 type regionJSON struct {
@@ -58,8 +59,8 @@ type stackJSON struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-func (c *call) stack() stackJSON {
-	return stackJSON{stackRef(controller.Stack), true, "public", stamp(c.account.CreatedAt), stamp(c.account.CreatedAt)}
+func (c *call) encodeStack(name string) (any, error) {
+	return stackJSON{stackRef(name), name == platform.DefaultStack, "public", stamp(c.account.CreatedAt), stamp(c.account.CreatedAt)}, nil
 }
 
 func (a *API) stackList(c *call) (any, error) {
@@ -68,11 +69,15 @@ func (a *API) stackList(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	return []any{c.stack()}, nil
+	return encodeAll(controller.Stacks(), c.encodeStack)
 }
 
 func (a *API) stackInfo(c *call) (any, error) {
-	return c.only("stack", c.param("stack"), c.stack().named, c.stack())
+	name := stackNamed(c.param("stack"))
+	if !slices.Contains(controller.Stacks(), name) {
+		return nil, platform.Missing("stack")
+	}
+	return c.encodeStack(name)
 }
 
 type generationJSON struct {

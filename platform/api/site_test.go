@@ -244,7 +244,7 @@ func (s *site) deploy(app string, types map[string]string) platform.Slug {
 	}
 	commit, description := "0123456789abcdef", "Procfile"
 	slug := platform.Slug{
-		ID: uuid.NewString(), AppID: owner.ID, Stack: controller.Stack, Commit: &commit, BuildpackProvidedDescription: &description,
+		ID: uuid.NewString(), AppID: owner.ID, Stack: platform.DefaultStack, Commit: &commit, BuildpackProvidedDescription: &description,
 		Checksum: "SHA256:00", Size: 4, ProcessTypes: types, CreatedAt: time.Now().UTC(), UpdatedAt: time.Now().UTC(),
 	}
 	if err := s.store.Update(s.t.Context(), func(tx *store.Tx) error { return tx.InsertSlug(slug) }); err != nil {

@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"slices"
+	"strings"
 
 	"niwa/platform"
 	"niwa/platform/store"
 )
-
-// The stack that apps are built for and run on.
-const Stack = "heroku-24"
 
 // The Unix users that apps may be given when niwa is root: a range that
 // Debian, Fedora and macOS leave to the administrator.
@@ -38,8 +37,11 @@ func (c *Controller) CreateApp(ctx context.Context, name, stack string) (app pla
 	if name != "" && !appName.MatchString(name) {
 		return app, platform.Invalid(badAppName)
 	}
-	if stack != "" && stack != Stack {
-		return app, platform.Invalid("Stack %q is not available; this niwa builds on %s.", stack, Stack)
+	if stack == "" {
+		stack = platform.DefaultStack
+	}
+	if err := checkStack(stack); err != nil {
+		return app, err
 	}
 	err = c.Store.Update(ctx, func(tx *store.Tx) error {
 		if name == "" {
@@ -47,7 +49,7 @@ func (c *Controller) CreateApp(ctx context.Context, name, stack string) (app pla
 				return err
 			}
 		}
-		app = platform.App{ID: newID(), Name: name, Stack: Stack, BuildStack: Stack, CreatedAt: now(), UpdatedAt: now()}
+		app = platform.App{ID: newID(), Name: name, Stack: stack, BuildStack: stack, CreatedAt: now(), UpdatedAt: now()}
 		if app.UID, err = freeUID(tx); err != nil {
 			return err
 		}
@@ -63,6 +65,16 @@ func (c *Controller) CreateApp(ctx context.Context, name, stack string) (app pla
 	c.apiLog(app.ID, fmt.Sprintf("Release v1 created by user %s", c.email(ctx)))
 	c.crew(app.ID).kick()
 	return app, nil
+}
+
+// Stacks lists what apps can be built for, the default first.
+func Stacks() []string { return []string{platform.DefaultStack, platform.ContainerStack} }
+
+func checkStack(name string) error {
+	if !slices.Contains(Stacks(), name) {
+		return platform.Invalid("Stack %q is not available; this niwa builds on %s.", name, strings.Join(Stacks(), " and "))
+	}
+	return nil
 }
 
 // Apps lists the apps by name.
@@ -85,8 +97,10 @@ func (c *Controller) UpdateApp(ctx context.Context, nameOrID string, u AppUpdate
 	if u.Name != nil && !appName.MatchString(*u.Name) {
 		return app, platform.Invalid(badAppName)
 	}
-	if u.BuildStack != nil && *u.BuildStack != Stack {
-		return app, platform.Invalid("Stack %q is not available; this niwa builds on %s.", *u.BuildStack, Stack)
+	if u.BuildStack != nil {
+		if err := checkStack(*u.BuildStack); err != nil {
+			return app, err
+		}
 	}
 	err = c.Store.Update(ctx, func(tx *store.Tx) error {
 		if app, err = tx.App(nameOrID); err != nil {
@@ -97,6 +111,12 @@ func (c *Controller) UpdateApp(ctx context.Context, nameOrID string, u AppUpdate
 		}
 		if u.Maintenance != nil {
 			app.Maintenance = *u.Maintenance
+		}
+		if u.BuildStack != nil {
+			app.BuildStack = *u.BuildStack
+			if app.SlugSize == nil { // as on Heroku, an app that runs nothing needs no deploy for it
+				app.Stack = app.BuildStack
+			}
 		}
 		app.UpdatedAt = now()
 		return tx.SaveApp(app)

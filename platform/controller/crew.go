@@ -173,7 +173,8 @@ func (cr *crew) startPhase(in intent) {
 
 // spec is what the runner needs to know of a worker, its output left open.
 func (cr *crew) spec(w *worker, app platform.App, slug platform.Slug, config platform.Config) dyno.Spec {
-	spec := dyno.Spec{ID: w.dyno.ID, App: app.ID, Slug: cr.c.slugPath(slug.ID), Command: w.dyno.Command, Env: map[string]string{}, Limits: limits(w.dyno.Size)}
+	spec := dyno.Spec{ID: w.dyno.ID, App: app.ID, Env: map[string]string{}, Limits: limits(w.dyno.Size)}
+	cr.c.furnish(&spec, slug, w.dyno)
 	maps.Copy(spec.Env, config)
 	spec.Env["DYNO"] = w.dyno.Name
 	if cr.c.Isolate {

@@ -172,6 +172,9 @@ func (c *Controller) Run(ctx context.Context, nameOrID string, req RunRequest) (
 	d.Name = cr.freeName(d.Type)
 	w := newWorker(d)
 	spec := cr.spec(w, in.app, *in.slug, in.config)
+	if image, ok := in.slug.Images[req.Command]; ok { // heroku run worker, on the container stack
+		spec.Image, spec.Command = image.ID, image.Command
+	}
 	for name, value := range req.Env {
 		spec.Env[name] = value
 	}
