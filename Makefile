@@ -4,7 +4,7 @@
 # and two for those who work on it: make lint, make bench
 
 MODULES := . sample-app/go
-SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app --include='*' 2>/dev/null)
+SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app platform/stack --include='*' 2>/dev/null)
 
 .PHONY: build run test lint bench clean
 

@@ -9,6 +9,7 @@ require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // percentiles of latencies; tests only
 	github.com/adrg/xdg v0.5.3 // where a user's data belongs on each system
 	github.com/alicebob/miniredis/v2 v2.40.0 // Redis in the process, for machines without redis-server
+	github.com/containerd/errdefs v1.0.0 // which of its errors the engine means: no such container, in use
 	github.com/creack/pty v1.1.24 // terminals for one-off dynos; the one everybody uses
 	github.com/docker/docker v28.5.2+incompatible // the engine API, with negotiation back to 1.24
 	github.com/fergusstrange/embedded-postgres v1.34.0 // Postgres binaries for machines without Postgres
@@ -41,7 +42,6 @@ require (
 	github.com/Microsoft/go-winio v0.6.4 // indirect
 	github.com/andybalholm/brotli v1.1.0 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
-	github.com/containerd/errdefs v1.0.0 // indirect
 	github.com/containerd/errdefs/pkg v0.3.0 // indirect
 	github.com/containerd/log v0.2.0 // indirect
 	github.com/distribution/reference v0.6.0 // indirect

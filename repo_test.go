@@ -22,7 +22,7 @@ import (
 // or a func field that platform/instance fills in. A package in no row fails.
 func arrows() map[string][]string {
 	return map[string][]string{
-		".": {"platform/cli"},
+		".": {"platform/cli", "platform/dyno/pid1"},
 
 		"platform":              {},
 		"platform/pki":          {},
@@ -31,8 +31,11 @@ func arrows() map[string][]string {
 		"platform/logplex":      {"platform"},
 		"platform/client":       {"platform"},
 		"platform/docker":       {},
+		"platform/stack":        {"platform/docker"},
 		"platform/dyno":         {},
-		"platform/dyno/process": {"platform", "platform/dyno", "platform/proc"},
+		"platform/dyno/home":    {"platform/dyno"},
+		"platform/dyno/pid1":    {},
+		"platform/dyno/process": {"platform", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/proc"},
 		"platform/build":        {"platform", "platform/dyno"},
 		"platform/rendezvous":   {"platform", "platform/dyno"},
 		"platform/controller": {"platform", "platform/store", "platform/build", "platform/dyno", "platform/logplex",
