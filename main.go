@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"niwa/platform/cli"
+	"niwa/platform/dyno/pid1"
 )
 
 const version = "0.1.0"
@@ -21,6 +22,7 @@ var elements []byte
 var buildpacks embed.FS
 
 func main() {
+	pid1.Main()
 	packs, err := fs.Sub(buildpacks, "buildpacks")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "niwa:", err)

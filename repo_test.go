@@ -79,7 +79,7 @@ func arrows() map[string][]string {
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
 	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/load", "platform/dyno/dynotest", "addons/addonstest",
-		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process"}
+		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/pid1"}
 }
 
 func TestPackagesImportOnlyWhatTheirRowAllows(t *testing.T) {

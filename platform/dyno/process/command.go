@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"niwa/platform/dyno"
+	"niwa/platform/dyno/home"
 )
 
 // startup runs in the dyno's shell, which is $0, before the command, which is
@@ -23,18 +24,18 @@ done
 exec "$0" -c "$niwa_command"`
 
 // command makes what runs the dyno, but for its input and output.
-func command(spec dyno.Spec, h *home, port int, path string) *exec.Cmd {
+func command(spec dyno.Spec, h *home.Home, port int, path string) *exec.Cmd {
 	sh := shell()
 	cmd := exec.Command(sh, "-c", startup, sh, spec.Command)
-	cmd.Dir = h.app
-	cmd.Env = []string{"PATH=" + path, "TMPDIR=" + h.tmp}
+	cmd.Dir = h.Work
+	cmd.Env = []string{"PATH=" + path, "TMPDIR=" + h.Tmp}
 	for name, value := range spec.Env {
 		cmd.Env = append(cmd.Env, name+"="+value)
 	}
 	if port != 0 {
 		cmd.Env = append(cmd.Env, fmt.Sprintf("PORT=%d", port))
 	}
-	cmd.Env = append(cmd.Env, "HOME="+h.app) // the last of a name counts
+	cmd.Env = append(cmd.Env, "HOME="+h.Work) // the last of a name counts
 	cmd.SysProcAttr = &syscall.SysProcAttr{}
 	if os.Geteuid() == 0 {
 		id := uint32(spec.UID)

@@ -19,6 +19,7 @@ import (
 	"github.com/google/uuid"
 
 	"niwa/platform/dyno"
+	"niwa/platform/dyno/home"
 	"niwa/platform/proc"
 )
 
@@ -47,7 +48,7 @@ var _ dyno.Runner = (*Runner)(nil)
 type instance struct {
 	id   string
 	dir  string // Spec.Dir
-	home *home
+	home *home.Home
 	port int           // 0 when it is no web dyno
 	proc *proc.Process // nil while it is being started
 	done chan struct{}
@@ -80,7 +81,7 @@ func (r *Runner) cleanDir() error {
 		return err
 	}
 	for _, e := range entries {
-		if err := removeAll(filepath.Join(r.cfg.Dir, e.Name())); err != nil {
+		if err := home.Remove(filepath.Join(r.cfg.Dir, e.Name())); err != nil {
 			return fmt.Errorf("folder of a dyno that has ended: %w", err)
 		}
 	}
@@ -170,13 +171,13 @@ func (r *Runner) forget(id string) {
 }
 
 func (r *Runner) launch(ctx context.Context, d *instance, spec dyno.Spec) (err error) {
-	d.home, err = makeHome(ctx, filepath.Join(r.cfg.Dir, spec.ID), spec)
+	d.home, err = home.Make(ctx, filepath.Join(r.cfg.Dir, spec.ID), spec)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, d.home.remove())
+			err = errors.Join(err, d.home.Remove())
 		}
 	}()
 	if spec.Web {
@@ -212,7 +213,7 @@ func (r *Runner) launch(ctx context.Context, d *instance, spec dyno.Spec) (err e
 // more have ended.
 func (r *Runner) end(d *instance) {
 	d.exit.Code, d.exit.Signal = d.proc.ExitCode()
-	if err := d.home.remove(); err != nil {
+	if err := d.home.Remove(); err != nil {
 		d.err = fmt.Errorf("dyno %s has ended, but its folder stays: %w", d.id, err)
 	}
 	r.mu.Lock()

@@ -1,4 +1,4 @@
-package process
+package home
 
 import (
 	"archive/tar"

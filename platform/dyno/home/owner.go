@@ -1,72 +1,13 @@
-package process
+package home
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"niwa/platform/dyno"
 )
-
-// home is where a dyno lives.
-type home struct {
-	dir string // goes when the dyno has ended
-	app string // what Heroku calls /app; in dir, or Spec.Dir
-	tmp string // in dir
-}
-
-// makeHome makes the folder of a dyno at dir, all of it or nothing.
-func makeHome(ctx context.Context, dir string, spec dyno.Spec) (*home, error) {
-	if err := os.Mkdir(dir, 0o711); err != nil {
-		return nil, err
-	}
-	h := &home{dir: dir, app: filepath.Join(dir, "app"), tmp: filepath.Join(dir, "tmp")}
-	if err := h.fill(ctx, spec); err != nil {
-		return nil, errors.Join(err, h.remove())
-	}
-	return h, nil
-}
-
-func (h *home) fill(ctx context.Context, spec dyno.Spec) (err error) {
-	if err := os.Chmod(h.dir, 0o711); err != nil { // whatever the umask
-		return err
-	}
-	if err := os.Mkdir(h.tmp, 0o700); err != nil {
-		return err
-	}
-	if spec.Dir != "" {
-		h.app, err = filepath.Abs(spec.Dir)
-	} else if err = os.Mkdir(h.app, 0o700); err == nil {
-		err = unpack(ctx, spec.Slug, h.app, spec.UID)
-	}
-	if err != nil {
-		return err
-	}
-	return h.giveTo(spec)
-}
-
-func (h *home) remove() error { return removeAll(h.dir) }
-
-// giveTo makes the dyno's user the owner of its home.
-func (h *home) giveTo(spec dyno.Spec) error {
-	if os.Geteuid() != 0 {
-		return nil
-	}
-	if err := reachable(h.app, spec.UID); err != nil {
-		return err
-	}
-	if err := reachable(h.tmp, spec.UID); err != nil {
-		return err
-	}
-	if spec.Dir != "" {
-		return errors.Join(give(h.app, spec.UID), os.Lchown(h.tmp, spec.UID, spec.UID))
-	}
-	return errors.Join(os.Lchown(h.app, spec.UID, spec.UID), os.Lchown(h.tmp, spec.UID, spec.UID))
-}
 
 // reachable says what keeps a user from a path.
 func reachable(path string, uid int) error {
@@ -137,9 +78,9 @@ func give(dir string, uid int) error {
 	return root.Chmod(".", 0o700)
 }
 
-// removeAll is os.RemoveAll, also for directories that an app has closed to
-// its own user, as the Go module cache is.
-func removeAll(dir string) error {
+// Remove removes a folder and all in it, directories included that an app has
+// closed to its own user, as the Go module cache is.
+func Remove(dir string) error {
 	err := os.RemoveAll(dir)
 	if err == nil || os.Geteuid() == 0 {
 		return err

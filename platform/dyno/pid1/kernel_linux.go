@@ -1,0 +1,69 @@
+package pid1
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// self is the program that runs, even where another has taken its path.
+func self() (string, error) { return "/proc/self/exe", nil }
+
+// renounce gives up, for this thread and all that it starts, every capability
+// and whatever a setuid program would give; and closes this process to the
+// dyno's, which have the same user. Processes whose parents have ended become
+// this one's children even where it is not the first of a namespace.
+func renounce() error {
+	for _, option := range []struct {
+		name  string
+		code  int
+		value uintptr
+	}{
+		{"no new privileges", unix.PR_SET_NO_NEW_PRIVS, 1},
+		{"not dumpable", unix.PR_SET_DUMPABLE, 0},
+		{"child subreaper", unix.PR_SET_CHILD_SUBREAPER, 1},
+	} {
+		if err := unix.Prctl(option.code, option.value, 0, 0, 0); err != nil {
+			return fmt.Errorf("prctl, %s: %w", option.name, err)
+		}
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	if err := unix.Capset(&header, &none[0]); err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
+}
+
+// killOthers kills everything in the dyno but this process: the namespace's
+// processes, or its children, to be called again for those that take their
+// place.
+func killOthers() {
+	if os.Getpid() == 1 {
+		_ = syscall.Kill(-1, syscall.SIGKILL)
+		return
+	}
+	lists, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for number := range strings.FieldsSeq(string(children)) {
+			if pid, err := strconv.Atoi(number); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+}
+
+// unread is how many bytes wait in a pipe; 0 for what is none.
+func unread(f *os.File) int {
+	n, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
