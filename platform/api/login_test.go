@@ -53,14 +53,14 @@ func TestWhatThereIsOneOrNoneOf(t *testing.T) {
 	app := s.app("garden")
 	for _, path := range []string{
 		"/account", "/users/~", "/users/" + email, "/account/features", "/regions", "/regions/us", "/stacks", "/stacks/heroku-24", "/generations",
-		"/generations/cedar", "/dyno-sizes", "/dyno-sizes/performance-m", "/teams", "/apps/garden/features", "/apps/garden/collaborators",
+		"/generations/cedar", "/dyno-sizes", "/dyno-sizes/performance-m", "/teams", "/apps/garden/features", "/apps/garden/features/preboot", "/apps/garden/collaborators",
 		"/apps/garden/domains", "/apps/garden/domains/garden.localhost", "/apps/garden/available-stacks", "/apps/garden/available-dyno-sizes",
 		"/users/~/addons", "/apps/" + app.text("id") + "/formation", "/teams/apps",
 	} {
 		s.do("GET", path, nil, "Accept", "application/vnd.heroku+json; version=3.sdk").want(200)
 	}
 	for path, resource := range map[string]string{
-		"/users/stranger": "user", "/users/stranger/apps": "user", "/account/features/spaces": "feature", "/apps/garden/features/preboot": "feature", "/regions/mars": "region",
+		"/users/stranger": "user", "/users/stranger/apps": "user", "/account/features/spaces": "feature", "/apps/garden/features/flight": "feature", "/regions/mars": "region",
 		"/stacks/cedar": "stack", "/dyno-sizes/huge": "dyno_size", "/teams/acme": "team", "/teams/acme/apps": "team",
 		"/apps/garden/pipeline-couplings": "pipeline coupling", "/apps/nowhere/pipeline-couplings": "app", "/apps/nowhere/features": "app",
 		"/apps/garden/domains/example.test": "domain", "/apps/nowhere/domains": "app", "/apps/nowhere/collaborators": "app",

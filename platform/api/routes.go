@@ -66,8 +66,9 @@ func (a *API) routes() []route {
 		{patch, "/apps/:app", 200, a.appUpdate},
 		{remove, "/apps/:app", 200, a.appDelete},
 		{get, "/apps/:app/collaborators", 200, a.collaboratorList},
-		{get, "/apps/:app/features", 200, a.none},
-		{get, "/apps/:app/features/:feature", 200, a.noSuch("feature")},
+		{get, "/apps/:app/features", 200, a.featureList},
+		{get, "/apps/:app/features/:feature", 200, a.featureInfo},
+		{patch, "/apps/:app/features/:feature", 200, a.featureUpdate},
 		{get, "/apps/:app/pipeline-couplings", 200, a.noSuch("pipeline coupling")},
 
 		{get, "/apps/:app/domains", 200, a.domainList},

@@ -120,35 +120,51 @@ func same(d, want platform.Dyno) bool {
 	return d.ReleaseID == want.ReleaseID && d.Command == want.Command && d.Size == want.Size
 }
 
-// replace starts the next workers of outdated posts, as many at a time as
-// there is room for, and puts those that are up in their places: all at once
-// when all fit into memory, so that no two releases serve side by side for
-// long, and otherwise one by one.
+// replace starts the next workers of outdated posts and puts those that are up
+// in their places: all at once where all fit into memory beside the old ones,
+// so that no two releases serve side by side for long, and otherwise each as
+// it comes up, as many at a time as there is room for.
 func (cr *crew) replace(outdated []string, wanted map[string]want, in intent, room int) (leaving []*worker) {
-	var coming, short bool
+	var up, missing []string
+	starting := 0
 	for _, name := range outdated {
-		p := cr.posts[name]
-		starting := p.next != nil && p.next.dyno.State != platform.DynoUp
-		if p.next == nil && !p.cools() && room <= 0 {
-			short = true
-			continue
-		}
-		if p.next == nil && cr.start(p, wanted[name].Dyno, in) {
-			starting = true
-		}
-		if starting {
-			coming = true
-			room--
+		switch p := cr.posts[name]; {
+		case p.next == nil && !p.cools():
+			missing = append(missing, name)
+		case p.next == nil: // it crashed, and the old one goes on
+		case p.next.dyno.State == platform.DynoUp:
+			up = append(up, name)
+		default:
+			starting++
 		}
 	}
-	for _, name := range outdated {
-		p := cr.posts[name]
-		if p.next != nil && p.next.dyno.State == platform.DynoUp && (short || !coming) {
+	room -= starting
+	short := len(missing) > room
+	if short || starting+len(missing) == 0 {
+		for _, name := range up {
+			p := cr.posts[name]
 			leaving = append(leaving, cr.leave(p.worker))
 			p.worker, p.next = p.next, nil
 		}
 	}
+	if short && starting == 0 && !cr.stopping() {
+		room = max(room, 1) // or nothing could ever be replaced
+	}
+	for _, name := range missing[:min(max(room, 0), len(missing))] {
+		cr.start(cr.posts[name], wanted[name].Dyno, in)
+	}
 	return leaving
+}
+
+// stopping says whether a worker that has left its post still runs, and holds
+// memory.
+func (cr *crew) stopping() bool {
+	for w := range cr.others {
+		if !oneOff(w.dyno) {
+			return true
+		}
+	}
+	return false
 }
 
 // cools says that a post is not to be tried now.
@@ -156,9 +172,9 @@ func (p *post) cools() bool { return time.Now().Before(p.due) }
 
 // start starts a worker for a place of the formation, unless it is to wait:
 // as the worker of an empty post, or as the next one. cr.mu is held.
-func (cr *crew) start(p *post, d platform.Dyno, in intent) bool {
+func (cr *crew) start(p *post, d platform.Dyno, in intent) {
 	if cr.dismissed || p.cools() {
-		return false
+		return
 	}
 	w := newWorker(d)
 	w.cycle = cr.cycleAt(w.dyno)
@@ -170,7 +186,6 @@ func (cr *crew) start(p *post, d platform.Dyno, in intent) bool {
 		p.next = w
 	}
 	cr.c.later(func(context.Context) { cr.runLogged(w, spec) })
-	return true
 }
 
 // vacate empties a post. cr.mu is held.

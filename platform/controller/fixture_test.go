@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ type fixture struct {
 	logs     *logplex.Logplex
 	routes   *route.Live
 	runner   *fakeRunner
+	killed   atomic.Bool // it starts nothing any more
 	provider *fakeProvider
 	dir      string
 }
@@ -85,9 +87,15 @@ func newFixture(t *testing.T) *fixture {
 }
 
 // open opens a controller on a data directory, and closes it with the test.
-func open(t *testing.T, dir string) *fixture {
+func open(t *testing.T, dir string, with ...func(*controller.Config)) *fixture {
 	t.Helper()
-	f := &fixture{dir: dir, runner: &fakeRunner{dynos: map[string]*fakeDyno{}}, provider: &fakeProvider{}}
+	return openOver(t, dir, &fakeRunner{dynos: map[string]*fakeDyno{}}, with...)
+}
+
+// openOver is open with a runner that may have dynos already.
+func openOver(t *testing.T, dir string, runner *fakeRunner, with ...func(*controller.Config)) *fixture {
+	t.Helper()
+	f := &fixture{dir: dir, runner: runner, provider: &fakeProvider{}}
 	var err error
 	if f.store, err = store.Open(t.Context(), filepath.Join(dir, "niwa.db"), bytes.Repeat([]byte{7}, 32)); err != nil {
 		t.Fatal(err)
@@ -102,13 +110,17 @@ func open(t *testing.T, dir string) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Controller = controller.New(controller.Config{
-		Store: f.store, Runner: f.runner, Builder: build.New(build.Config{Runner: f.runner, Dir: filepath.Join(dir, "builds"), CacheDir: filepath.Join(dir, "cache")}), Logs: f.logs, Routes: f.routes, Catalog: services,
+	cfg := controller.Config{
+		Store: f.store, Runner: mortal{f.runner, &f.killed}, Builder: build.New(build.Config{Runner: f.runner, Dir: filepath.Join(dir, "builds"), CacheDir: filepath.Join(dir, "cache")}), Logs: f.logs, Routes: f.routes, Catalog: services,
 		Providers: map[string]addons.Provider{"redis": f.provider}, Dir: dir, Domain: "localhost",
 		RouterURL: func(host string) string { return "http://" + host + "/" },
 		Forget:    func(string) error { return nil },
 		Log:       slog.New(slog.NewTextHandler(io.Discard, nil)),
-	})
+	}
+	for _, change := range with {
+		change(&cfg)
+	}
+	f.Controller = controller.New(cfg)
 	t.Cleanup(f.shut)
 	return f
 }
@@ -126,7 +138,7 @@ func (f *fixture) shut() {
 func (f *fixture) deploy(t *testing.T, app platform.App, types map[string]string) platform.Release {
 	t.Helper()
 	at := time.Now().UTC().Truncate(time.Microsecond)
-	slug := platform.Slug{ID: uuid.NewString(), AppID: app.ID, Stack: controller.Stack, Checksum: "SHA256:00", Size: 1, ProcessTypes: types, CreatedAt: at, UpdatedAt: at}
+	slug := platform.Slug{ID: uuid.NewString(), AppID: app.ID, Stack: platform.DefaultStack, Checksum: "SHA256:00", Size: 1, ProcessTypes: types, CreatedAt: at, UpdatedAt: at}
 	if err := f.store.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertSlug(slug) }); err != nil {
 		t.Fatal(err)
 	}
@@ -183,6 +195,19 @@ func refused(t *testing.T, err error, id string) *platform.Error {
 	return e
 }
 
+// mortal is a runner in the hands of a platform that may have been killed.
+type mortal struct {
+	*fakeRunner
+	killed *atomic.Bool
+}
+
+func (m mortal) Start(ctx context.Context, spec dyno.Spec) (string, error) {
+	if m.killed.Load() {
+		return "", errors.New("this platform is dead")
+	}
+	return m.fakeRunner.Start(ctx, spec)
+}
+
 // fakeRunner runs three commands: "listen" has a port until it is stopped,
 // "wait" waits to be stopped, "exit N" ends at once. Output is what they were
 // given as ECHO.
@@ -190,7 +215,11 @@ type fakeRunner struct {
 	mu      sync.Mutex
 	dynos   map[string]*fakeDyno
 	started []dyno.Spec
+	adopted map[string]bool
 	hold    chan struct{} // "exit N" waits for it to be closed
+	broken  error         // why nothing can be started
+	memory  int64         // what every dyno uses
+	peak    int           // the most that ran at the same time
 }
 
 type fakeDyno struct {
@@ -202,6 +231,9 @@ type fakeDyno struct {
 }
 
 func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
+	if err := r.trouble(nil); err != nil {
+		return "", err
+	}
 	d := &fakeDyno{stop: make(chan struct{}), done: make(chan struct{})}
 	var ln net.Listener
 	var code int
@@ -229,13 +261,16 @@ func (r *fakeRunner) Start(_ context.Context, spec dyno.Spec) (string, error) {
 	r.dynos[spec.ID] = d
 	spec.Env = maps.Clone(spec.Env)
 	r.started = append(r.started, spec)
+	r.peak = max(r.peak, r.alive())
 	r.mu.Unlock()
 	go func() {
 		<-d.stop
 		if ln != nil {
 			ln.Close()
 		}
-		d.exit = dyno.Exit{Code: code}
+		if d.exit == (dyno.Exit{}) {
+			d.exit = dyno.Exit{Code: code}
+		}
 		close(d.done)
 	}()
 	return d.addr, nil
@@ -246,12 +281,61 @@ func (r *fakeRunner) Adopt(_ context.Context, spec dyno.Spec) (string, error) {
 	if d == nil {
 		return "", errors.New("it is not there")
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.adopted == nil {
+		r.adopted = map[string]bool{}
+	}
+	r.adopted[spec.ID] = true
 	return d.addr, nil
 }
 
-func (r *fakeRunner) Sweep(context.Context) error { return nil }
+// Sweep ends what was not adopted.
+func (r *fakeRunner) Sweep(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for id, d := range r.dynos {
+		if !r.adopted[id] {
+			d.once.Do(func() { close(d.stop) })
+		}
+	}
+	return nil
+}
 
-func (r *fakeRunner) Memory(context.Context, string) (int64, error) { return 0, nil }
+func (r *fakeRunner) Memory(context.Context, string) (int64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.memory, nil
+}
+
+// trouble says what keeps dynos from starting; with why it changes first.
+func (r *fakeRunner) trouble(why *error) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if why != nil {
+		r.broken = *why
+	}
+	return r.broken
+}
+
+// running counts the dynos that have not ended.
+func (r *fakeRunner) running() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.alive()
+}
+
+func (r *fakeRunner) alive() int {
+	n := 0
+	for _, d := range r.dynos {
+		select {
+		case <-d.done:
+		default:
+			n++
+		}
+	}
+	return n
+}
 
 func (r *fakeRunner) find(id string) *fakeDyno {
 	r.mu.Lock()

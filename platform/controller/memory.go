@@ -92,8 +92,7 @@ func (cr *crew) running() []*worker {
 }
 
 // room is how many more dynos of the app the machine has memory for, judging
-// by the largest that runs; at least one, since otherwise nothing could be
-// replaced at all.
+// by the largest that runs.
 func (cr *crew) room(ctx context.Context) int {
 	const plenty = maxQuantity
 	if cr.c.FreeMemory == nil {
@@ -113,7 +112,7 @@ func (cr *crew) room(ctx context.Context) int {
 	if most == 0 {
 		return plenty
 	}
-	return int(max(1, free/most))
+	return int(min(plenty, free/most))
 }
 
 // cycleAt is when a dyno is to be replaced by a fresh one: after Cycle, and up
