@@ -1,6 +1,30 @@
 package instance
 
-import "os"
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// freeMemory asks Linux how many bytes programs may still take without
+// swapping. Elsewhere nobody knows, and everything is thought to fit.
+func freeMemory() (int64, error) {
+	data, err := os.ReadFile("/proc/meminfo")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 1 << 62, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, rest, found := strings.Cut(string(data), "MemAvailable:")
+	var kilobytes int64
+	if _, err := fmt.Sscan(rest, &kilobytes); !found || err != nil {
+		return 0, errors.New("/proc/meminfo does not say what is available")
+	}
+	return kilobytes << 10, nil
+}
 
 // machineEnv is the part of niwa's environment that build programs may see:
 // where programs are, and how this machine reaches package sources. Secrets
