@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/adrg/xdg"
 	"github.com/spf13/pflag"
@@ -26,6 +27,7 @@ type options struct {
 	Runtime   string
 	Engines   string
 	Domain    string
+	Cycle     string
 
 	settings []setting
 }
@@ -47,6 +49,7 @@ func newOptions() *options {
 		Runtime:   "auto",
 		Engines:   "auto",
 		Domain:    "localhost",
+		Cycle:     "24h",
 	}
 	o.settings = []setting{
 		{&o.Data, "data", "NIWA_DATA", "`DIR` that keeps everything; root's is not under /root, which the users that apps run as cannot enter", directory},
@@ -56,6 +59,7 @@ func newOptions() *options {
 		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto or process", runtimeName},
 		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, native or embedded", engineName},
 		{&o.Domain, "domain", "NIWA_DOMAIN", "apps answer at http://APP.`DOMAIN`", domain},
+		{&o.Cycle, "cycle", "NIWA_CYCLE", "`TIME` that a dyno runs before a fresh one takes its place, as on Heroku; 0 for ever", span},
 	}
 	for _, s := range o.settings {
 		if v := os.Getenv(s.env); v != "" {
@@ -141,6 +145,13 @@ func runtimeName(value string) error {
 func engineName(value string) error {
 	_, err := engine.ParseMode(value)
 	return err
+}
+
+func span(value string) error {
+	if d, err := time.ParseDuration(value); err != nil || d < 0 || d > 0 && d < time.Minute {
+		return fmt.Errorf("%q is not a time of a minute or more, such as 24h, nor 0", value)
+	}
+	return nil
 }
 
 func domain(value string) error {

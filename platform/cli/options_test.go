@@ -28,6 +28,7 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"router-tls": {"127.0.0.1:5", "0.0.0.0:0"},
 		"runtime":    {"process", "auto"},
 		"engines":    {"native", "embedded"},
+		"cycle":      {"0", "90m"},
 		"domain":     {"localhost", "apps.example.test"},
 	}
 	for _, s := range newOptions().settings {
@@ -65,6 +66,8 @@ func TestABadValueIsAnsweredWithTheGoodOnes(t *testing.T) {
 		"no host":                      {"router-tls", ":8443", "HOST:PORT"},
 		"a domain with a scheme":       {"domain", "http://localhost", "not a domain name"},
 		"a domain in upper case":       {"domain", "Localhost", "lower case"},
+		"a cycle without a unit":       {"cycle", "24", "such as 24h"},
+		"a cycle of a moment":          {"cycle", "5s", "a minute or more"},
 		"an empty directory":           {"data", "", "not the path of a directory"},
 		"a directory git cannot write": {"data", "/srv/a\nb", "not the path of a directory"},
 	}

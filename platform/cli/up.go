@@ -103,7 +103,9 @@ func interrupts(parent context.Context) (first, second context.Context, release 
 }
 
 func (o *options) config(program Program, progress io.Writer) instance.Config {
+	cycle, _ := time.ParseDuration(o.Cycle) // checked
 	return instance.Config{
+		Cycle:      cycle,
 		Data:       o.Data,
 		API:        o.API,
 		Router:     o.Router,

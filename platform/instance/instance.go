@@ -39,14 +39,15 @@ import (
 
 // Config says where a niwa lives and listens. Addresses may have port 0.
 type Config struct {
-	Data       string // directory; made when it is not there
-	API        string // localhost:5100
-	Router     string // 127.0.0.1:8080
-	RouterTLS  string // 127.0.0.1:8443
-	Runtime    string // auto or process
-	Engines    string // auto, native or embedded
-	Domain     string // apps answer at NAME.Domain
-	Elements   []byte // elements.yaml
+	Data       string        // directory; made when it is not there
+	API        string        // localhost:5100
+	Router     string        // 127.0.0.1:8080
+	RouterTLS  string        // 127.0.0.1:8443
+	Runtime    string        // auto or process
+	Engines    string        // auto, native or embedded
+	Domain     string        // apps answer at NAME.Domain
+	Cycle      time.Duration // how long a dyno runs before it is replaced; 0 for ever
+	Elements   []byte        // elements.yaml
 	Buildpacks fs.FS
 	Version    string
 	Progress   func(format string, args ...any) // told what takes its time
@@ -196,7 +197,7 @@ func (i *Instance) wire(p parts) {
 		Store: p.state, Runner: runner, Builder: builder, Logs: p.logs, Routes: p.routes, Rendezvous: i.rendezvous,
 		Catalog: p.market, Providers: p.providers, Dir: i.cfg.Data, Domain: i.cfg.Domain,
 		RouterURL: p.nets.routerURL, GitURL: p.nets.gitURL, AttachURL: p.nets.attachURL,
-		Isolate: os.Geteuid() == 0, Log: i.cfg.Log, Drain: i.drain,
+		Isolate: os.Geteuid() == 0, Cycle: i.cfg.Cycle, FreeMemory: freeMemory, Drain: i.drain, Log: i.cfg.Log,
 		Forget: func(appID string) error { return i.git.Remove(appID) },
 	})
 	i.git = git.New(git.Config{Dir: data("repos"), App: i.controller.App, Push: i.push, Log: i.cfg.Log})
