@@ -441,6 +441,12 @@ func (c *Controller) deprovision(ctx context.Context, id string) error {
 	if err != nil || addon.State != platform.AddonDeprovisioning {
 		return err
 	}
+	again := func(ctx context.Context) {
+		c.report("deprovisioning", c.deprovision(ctx, id), "addon", addon.Name)
+	}
+	if c.hold.putOff(again) {
+		return nil
+	}
 	_, _, provider, err := c.served(addon)
 	if err != nil {
 		return err

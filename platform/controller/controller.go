@@ -68,6 +68,7 @@ type Controller struct {
 	mu    sync.Mutex
 	crews map[string]*crew // by app uuid
 	locks keyedLocks
+	hold  hold
 }
 
 // New makes a controller. Start sets it going.

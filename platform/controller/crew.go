@@ -220,7 +220,12 @@ func (c *Controller) disband(appID string) {
 				return
 			}
 		}
-		c.report("removing a destroyed app's repository", c.Forget(appID))
-		c.report("removing a destroyed app's files", c.sweep(ctx))
+		remove := func(ctx context.Context) {
+			c.report("removing a destroyed app's repository", c.Forget(appID))
+			c.report("removing a destroyed app's files", c.sweep(ctx))
+		}
+		if !c.hold.putOff(remove) {
+			remove(ctx)
+		}
 	})
 }
