@@ -15,6 +15,8 @@ import (
 )
 
 // Server is a child process that is started again whenever it ends by itself.
+// It outlives a niwa that is killed, and clients keep their connections: the
+// next niwa's Start takes it back.
 // Its fields are set before Start and stay as they are.
 type Server struct {
 	ID      string // names it in the process table and in logs
@@ -44,7 +46,10 @@ const startTimeout = 60 * time.Second
 // left running, and it may be called again.
 func (s *Server) Start(ctx context.Context) error {
 	s.ready, s.quit, s.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
-	child, err := s.run(ctx)
+	child, err := s.adopt(ctx)
+	if child == nil && err == nil {
+		child, err = s.run(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -90,6 +95,20 @@ func (s *Server) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(err, ctx.Err())
 	}
+}
+
+// adopt takes back the server of a niwa that was killed. One that does not
+// answer is ended.
+func (s *Server) adopt(ctx context.Context) (*proc.Process, error) {
+	child, ok := s.Procs.Adopt(s.ID)
+	if !ok {
+		_, err := s.Procs.Sweep(s.ID)
+		return nil, err
+	}
+	if s.Ready(ctx) == nil {
+		return child, nil
+	}
+	return nil, child.Shutdown(ctx, s.Signal, s.Grace)
 }
 
 // run starts the server once, and waits until it answers.

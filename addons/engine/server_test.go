@@ -112,6 +112,67 @@ func TestAServerIsStoppedPolitelyAndForGood(t *testing.T) {
 	}
 }
 
+// orphan starts a shell server as a niwa that is then killed, and returns its
+// number and the same server for the next niwa.
+func orphan(t *testing.T, script string) (*engine.Server, int) {
+	t.Helper()
+	s, procs, dir := shell(t, script)
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = dir
+	child, err := procs.Start("shell", cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for s.Ready(t.Context()) != nil {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not start")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	if s.Procs, err = proc.Open(filepath.Join(dir, "procs")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Procs.Close(context.Background()) })
+	return s, child.Pid()
+}
+
+func TestAServerThatOutlivedNiwaIsTakenBack(t *testing.T) {
+	s, pid := orphan(t, serve)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if child, ok := s.Procs.Get("shell"); !ok || child.Pid() != pid {
+		t.Error("another was started")
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, runs := s.Procs.Get("shell"); runs {
+		t.Error("it runs")
+	}
+}
+
+func TestAServerThatOutlivedNiwaAndDoesNotAnswerIsStartedAgain(t *testing.T) {
+	s, pid := orphan(t, serve)
+	dir := filepath.Dir(s.LogFile)
+	if err := os.Remove(filepath.Join(dir, "up")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if child, ok := s.Procs.Get("shell"); !ok || child.Pid() == pid {
+		t.Error("it is the old one, or none")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "down")); err != nil {
+		t.Error("the old one was not asked to finish")
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAServerCanBeStoppedWhileItFailsToComeBack(t *testing.T) {
 	s, procs, _ := shell(t, `if [ -e once ]; then exit 1; fi; touch once up; sleep 0.1; exit 1`)
 	if err := s.Start(t.Context()); err != nil {

@@ -13,6 +13,9 @@ import (
 // initdb makes a cluster, whole or not at all.
 func (p *Provider) initdb(ctx context.Context, in installation, password string) error {
 	work := filepath.Join(p.Dir, "initdb")
+	if _, err := p.Procs.Sweep("postgres-"); err != nil { // one that a killed niwa left
+		return err
+	}
 	if err := os.RemoveAll(work); err != nil {
 		return err
 	}

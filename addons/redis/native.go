@@ -72,6 +72,10 @@ func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redi
 	if err := s.process.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.client.Close())
 	}
+	// One that outlived the last niwa may not have heard of the last change.
+	if err := s.apply(ctx, r); err != nil {
+		return nil, errors.Join(err, s.stop(context.WithoutCancel(ctx)))
+	}
 	go s.keepAlive()
 	return s, nil
 }

@@ -105,9 +105,6 @@ func (i *Instance) start(ctx context.Context) (err error) {
 		return err
 	}
 	i.onStop(procs.Close)
-	if lost := procs.Reaped(); len(lost) > 0 {
-		i.cfg.Progress("Ended %d processes that the last niwa left behind", len(lost))
-	}
 	state, err := store.Open(ctx, filepath.Join(i.cfg.Data, "niwa.db"), i.home.key)
 	if err != nil {
 		return err
@@ -139,6 +136,14 @@ func (i *Instance) start(ctx context.Context) (err error) {
 	}
 	if err := i.controller.Start(ctx); err != nil {
 		return err
+	}
+	// Who had something to adopt has done so.
+	lost, err := procs.Sweep("")
+	if err != nil {
+		return err
+	}
+	if len(lost) > 0 {
+		i.cfg.Progress("Ended %d processes that the last niwa left behind", len(lost))
 	}
 	i.serve(nets)
 	return i.home.publish(i.record(nets))

@@ -50,16 +50,17 @@ func fromKinfo(k *unix.KinfoProc) info {
 	}
 }
 
-// awaitExit returns when the child has ended, and leaves it to be waited for.
-func awaitExit(pid int) {
+// awaitExit returns when the leader has ended, and leaves a child to be waited
+// for.
+func awaitExit(r *record) {
 	kq, err := unix.Kqueue()
 	if err != nil {
 		return
 	}
 	defer unix.Close(kq)
-	event := unix.Kevent_t{Ident: uint64(pid), Filter: unix.EVFILT_PROC, Flags: unix.EV_ADD | unix.EV_ONESHOT, Fflags: unix.NOTE_EXIT}
+	event := unix.Kevent_t{Ident: uint64(r.PID), Filter: unix.EVFILT_PROC, Flags: unix.EV_ADD | unix.EV_ONESHOT, Fflags: unix.NOTE_EXIT}
 	for {
-		// Adding it fails with ESRCH when the child has ended already.
+		// Adding it fails with ESRCH when it has ended already.
 		n, err := unix.Kevent(kq, []unix.Kevent_t{event}, make([]unix.Kevent_t, 1), nil)
 		if n > 0 || err != unix.EINTR {
 			return

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,9 +89,22 @@ func readMark(pid int) (mark string, known bool) {
 	return "", true
 }
 
-// awaitExit returns when the child has ended, and leaves it to be waited for.
-func awaitExit(pid int) {
-	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+// awaitExit returns when the leader has ended, and leaves a child to be waited
+// for.
+func awaitExit(r *record) {
+	fd, err := unix.PidfdOpen(r.PID, 0)
+	if err != nil { // gone, or a kernel before 5.3, or one that is kept from it
+		for r.leads() {
+			time.Sleep(50 * time.Millisecond)
+		}
+		return
+	}
+	defer unix.Close(fd)
+	for r.leads() {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if err != unix.EINTR {
+			return
+		}
 	}
 }
 

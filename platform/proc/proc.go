@@ -2,7 +2,8 @@
 // unnoticed. A child leads a session of its own and carries a mark in its
 // environment; a record of it is on disk before it runs. Whatever came of it
 // is found again by session, group, descent or mark: when it is stopped, when
-// its leader ends, and when the next start reaps what a killed platform left.
+// its leader ends, and when the platform that started it was killed. The next
+// one adopts what should go on, and sweeps away the rest.
 //
 // Out of reach is only a process that has left the session, whose parents
 // have ended, and that has wiped its environment.
@@ -27,39 +28,85 @@ const markVar = "NIWA_PROC"
 
 // Table is the set of live children of one platform.
 type Table struct {
-	dir    string
-	nonce  string
-	reaped []string
+	dir   string
+	nonce string
 
 	mu     sync.Mutex
 	closed bool
 	live   map[string]*Process
+	found  map[string]record // of a dead platform, and neither adopted nor swept
 }
 
-// Open makes a table whose records are kept in dir. Processes that the
-// records of a dead platform name, and all that came of them, are killed
-// first. No two tables may use one dir at the same time.
+// Open makes a table whose records are kept in dir. What they say of a dead
+// platform's children is for Adopt, and then for Sweep. No two tables may use
+// one dir at the same time.
 func Open(dir string) (*Table, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	sealInherited()
-	reaped, err := reap(dir)
+	found, err := load(dir)
 	if err != nil {
 		return nil, fmt.Errorf("processes recorded in %s: %w", dir, err)
 	}
-	return &Table{dir: dir, nonce: strings.ToLower(rand.Text()), reaped: reaped, live: map[string]*Process{}}, nil
+	return &Table{dir: dir, nonce: strings.ToLower(rand.Text()), live: map[string]*Process{}, found: found}, nil
 }
 
-// Reaped returns the ids, sorted, of which Open found something alive.
-func (t *Table) Reaped() []string { return slices.Clone(t.reaped) }
+// Adopt takes back a child of a dead platform; false when its leader does not
+// run any more. The table is not its parent: how it ends is not known here.
+func (t *Table) Adopt(id string) (*Process, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rec, ok := t.found[id]
+	if !ok || t.closed || rec.PID == 0 {
+		return nil, false
+	}
+	// The handle first: it stays with the process that has the number now,
+	// which the record then tells from one that had it before.
+	leader, err := os.FindProcess(rec.PID)
+	if err != nil || !rec.leads() {
+		return nil, false
+	}
+	delete(t.found, id)
+	return t.add(rec, leader, nil), true
+}
+
+// Sweep kills what a dead platform left under ids that begin with prefix and
+// nobody has adopted, with all that came of it, and returns, sorted, the ids
+// of which something was alive.
+func (t *Table) Sweep(prefix string) ([]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sweep(func(id string) bool { return strings.HasPrefix(id, prefix) })
+}
+
+func (t *Table) sweep(which func(id string) bool) ([]string, error) {
+	var records []record
+	for id, rec := range t.found {
+		if which(id) {
+			records = append(records, rec)
+		}
+	}
+	swept, err := reap(records)
+	if err != nil {
+		return nil, err
+	}
+	for _, rec := range records {
+		if err := rec.remove(t.dir); err != nil {
+			return swept, err
+		}
+		delete(t.found, rec.ID)
+	}
+	return swept, nil
+}
 
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
 
-// Start starts cmd under an id that is not live. It adds the mark to cmd.Env
-// (the caller's own environment when that is nil) and makes the child leader
-// of a new session; the rest of cmd is the caller's, who must not call its
-// Wait. When Start fails nothing runs and nothing is recorded.
+// Start starts cmd under an id that is not live, and kills what a dead
+// platform left under it. It adds the mark to cmd.Env (the caller's own
+// environment when that is nil) and makes the child leader of a new session;
+// the rest of cmd is the caller's, who must not call its Wait. When Start
+// fails nothing runs and nothing is recorded.
 func (t *Table) Start(id string, cmd *exec.Cmd) (*Process, error) {
 	if !idPattern.MatchString(id) {
 		return nil, fmt.Errorf("%q cannot name a process: use letters, digits, dot, dash and underscore", id)
@@ -71,6 +118,9 @@ func (t *Table) Start(id string, cmd *exec.Cmd) (*Process, error) {
 	}
 	if t.live[id] != nil {
 		return nil, fmt.Errorf("start %s: it is running already", id)
+	}
+	if _, err := t.sweep(func(found string) bool { return found == id }); err != nil {
+		return nil, fmt.Errorf("start %s: %w", id, err)
 	}
 	rec := record{ID: id, Nonce: t.nonce, Boot: bootID(), UID: os.Geteuid()}
 	prepare(cmd, &rec)
@@ -90,10 +140,14 @@ func (t *Table) Start(id string, cmd *exec.Cmd) (*Process, error) {
 		_ = cmd.Wait()
 		return nil, errors.Join(fmt.Errorf("start %s: %w", id, err), rec.remove(t.dir))
 	}
-	p := &Process{table: t, rec: rec, cmd: cmd, done: make(chan struct{})}
-	t.live[id] = p
+	return t.add(rec, cmd.Process, cmd), nil
+}
+
+func (t *Table) add(rec record, leader *os.Process, cmd *exec.Cmd) *Process {
+	p := &Process{table: t, rec: rec, leader: leader, cmd: cmd, done: make(chan struct{}), code: -1}
+	t.live[rec.ID] = p
 	go p.watch()
-	return p, nil
+	return p
 }
 
 func prepare(cmd *exec.Cmd, rec *record) {
@@ -129,11 +183,12 @@ func (t *Table) forget(p *Process) error {
 	return p.rec.remove(t.dir)
 }
 
-// Close kills every child at once and returns when nothing is left of them.
-// Start fails from then on.
+// Close kills every child at once, and what a dead platform left, and returns
+// when nothing is left of them. Start and Adopt fail from then on.
 func (t *Table) Close(ctx context.Context) error {
 	t.mu.Lock()
 	t.closed = true
+	_, err := t.sweep(func(string) bool { return true })
 	var all []*Process
 	for _, p := range t.live {
 		all = append(all, p)
@@ -142,7 +197,7 @@ func (t *Table) Close(ctx context.Context) error {
 	for _, p := range all {
 		p.killAfter(0)
 	}
-	var errs []error
+	errs := []error{err}
 	for _, p := range all {
 		errs = append(errs, p.wait(ctx))
 	}

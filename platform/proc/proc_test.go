@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -315,9 +316,8 @@ func TestTornRecordsAreForgotten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	table := open(t, dir)
-	if got := table.Reaped(); len(got) > 0 {
-		t.Errorf("reaped %v", got)
+	if swept, err := open(t, dir).Sweep(""); err != nil || len(swept) > 0 {
+		t.Errorf("swept %v, %v", swept, err)
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("records left: %v", left)
@@ -334,21 +334,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// crashing is a platform that starts children and is then killed by
-// TestACrashLeavesNothing.
+// crashing is a platform that starts children and is then killed by crash.
 func crashing(dir string) error {
 	table, err := proc.Open(dir)
 	if err != nil {
 		return err
 	}
-	for id, script := range map[string]string{
-		"plain":    `echo $$; exec sleep 300`,
-		"tree":     `sh -c 'echo $$; sleep 300; exit' & echo $$; wait`,
-		"away":     `setsid sh -c 'echo $$; sleep 300; exit' & echo $$; wait`,
-		"daemon":   `setsid sh -c 'trap "" HUP TERM; (echo $$; exec sleep 300) & sleep 300' & sleep 300; exit`,
-		"stubborn": `trap '' TERM HUP INT; echo $$; while :; do sleep 1; done`,
-		"wiped":    `env -i /bin/sh -c 'echo $$; sleep 300; exit' & echo $$; wait`,
-	} {
+	for id, script := range crashScripts() {
 		cmd := exec.Command("/bin/sh", "-c", script)
 		cmd.Stdout = os.Stderr
 		if _, err := table.Start(id, cmd); err != nil {
@@ -358,16 +350,28 @@ func crashing(dir string) error {
 	select {}
 }
 
-func TestACrashLeavesNothing(t *testing.T) {
+func crashScripts() map[string]string {
+	return map[string]string{
+		"plain":    `echo $$; exec sleep 300`,
+		"tree":     `sh -c 'echo $$; sleep 300; exit' & echo $$; wait`,
+		"away":     `setsid sh -c 'echo $$; sleep 300; exit' & echo $$; wait`,
+		"daemon":   `setsid sh -c 'trap "" HUP TERM; (echo $$; exec sleep 300) & sleep 300' & sleep 300; exit`,
+		"stubborn": `trap '' TERM HUP INT; echo $$; while :; do sleep 1; done`,
+		"wiped":    `env -i /bin/sh -c 'echo $$; sleep 300; exit' & echo $$; wait`,
+	}
+}
+
+// crash kills a platform whose children, all of them alive, have these numbers.
+func crash(t *testing.T, dir string) (pids []int) {
+	t.Helper()
 	need.Tool(t, "setsid")
-	dir := t.TempDir()
 	helper := exec.Command(os.Args[0])
 	helper.Env = append(os.Environ(), helperVar+"="+dir)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close()
+	t.Cleanup(func() { r.Close() })
 	helper.Stderr = w
 	if err := helper.Start(); err != nil {
 		t.Fatal(err)
@@ -377,7 +381,6 @@ func TestACrashLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := bufio.NewReader(r)
-	var pids []int
 	for range 9 {
 		pids = append(pids, readPid(t, said))
 	}
@@ -390,16 +393,133 @@ func TestACrashLeavesNothing(t *testing.T) {
 			t.Fatalf("process %d has not outlived the platform, so that nothing is shown", pid)
 		}
 	}
+	return pids
+}
 
+func TestWhatNobodyAdoptsIsSweptWhole(t *testing.T) {
+	dir := t.TempDir()
+	pids := crash(t, dir)
 	table := open(t, dir)
+	swept, err := table.Sweep("")
 	noneAlive(t, pids...)
-	want := []string{"away", "daemon", "plain", "stubborn", "tree", "wiped"}
-	if got := table.Reaped(); !slices.Equal(got, want) {
-		t.Errorf("reaped %v, want %v", got, want)
+	if want := slices.Sorted(maps.Keys(crashScripts())); err != nil || !slices.Equal(swept, want) {
+		t.Errorf("swept %v, %v, want %v", swept, err, want)
 	}
 	if left := records(t, dir); len(left) > 0 {
 		t.Errorf("records left: %v", left)
 	}
 	p, _ := start(t, table, "plain", "exit 0")
 	done(t, p)
+}
+
+func TestASweepTakesNeitherTheAdoptedNorOtherNames(t *testing.T) {
+	dir := t.TempDir()
+	crash(t, dir)
+	table := open(t, dir)
+	tree, ok := table.Adopt("tree")
+	if !ok {
+		t.Fatal("a child that lives was not adopted")
+	}
+	if _, ok := table.Adopt("tree"); ok {
+		t.Error("it was adopted twice")
+	}
+	if swept, err := table.Sweep("t"); err != nil || len(swept) > 0 {
+		t.Errorf("swept %v, %v", swept, err)
+	}
+	if swept, err := table.Sweep("st"); err != nil || !slices.Equal(swept, []string{"stubborn"}) {
+		t.Errorf("swept %v, %v", swept, err)
+	}
+	if !alive(tree.Pid()) {
+		t.Error("what was adopted has been swept")
+	}
+}
+
+func TestAnAdoptedChildIsStoppedWithAllThatCameOfIt(t *testing.T) {
+	dir := t.TempDir()
+	pids := crash(t, dir)
+	table := open(t, dir)
+	for id := range crashScripts() {
+		p, ok := table.Adopt(id)
+		if !ok {
+			t.Fatalf("%s was not adopted", id)
+		}
+		if got, ok := table.Get(id); !ok || got != p {
+			t.Errorf("the table does not have %s", id)
+		}
+		if err := p.Stop(timeout(t), 100*time.Millisecond); err != nil {
+			t.Error(err)
+		}
+		if code, signal := p.ExitCode(); code != -1 || signal != "" {
+			t.Errorf("%s is said to have ended with %d %q, which nobody can know", id, code, signal)
+		}
+	}
+	noneAlive(t, pids...)
+	if left := records(t, dir); len(left) > 0 {
+		t.Errorf("records left: %v", left)
+	}
+}
+
+func TestAnAdoptedChildThatEndsIsSeen(t *testing.T) {
+	dir := t.TempDir()
+	crash(t, dir)
+	p, ok := open(t, dir).Adopt("plain")
+	if !ok {
+		t.Fatal("it was not adopted")
+	}
+	if err := syscall.Kill(p.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	done(t, p)
+}
+
+func TestOnlyALeaderThatLivesIsAdopted(t *testing.T) {
+	dir := t.TempDir()
+	crash(t, dir)
+	table := open(t, dir)
+	p, ok := table.Adopt("plain")
+	if !ok {
+		t.Fatal("it was not adopted")
+	}
+	if err := p.Stop(timeout(t), 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"plain", "nobody"} {
+		if _, ok := table.Adopt(id); ok {
+			t.Errorf("%s was adopted", id)
+		}
+	}
+}
+
+func TestAStartEndsWhatADeadPlatformLeftUnderTheName(t *testing.T) {
+	dir := t.TempDir()
+	crash(t, dir)
+	table := open(t, dir)
+	before, ok := table.Adopt("away")
+	if !ok {
+		t.Fatal("it was not adopted")
+	}
+	p, out := start(t, table, "daemon", `ps -eo args | grep -c '[t]rap "" HUP'; exit 0`)
+	if n := readPid(t, out); n != 0 {
+		t.Errorf("%d processes of the old daemon run beside the new", n)
+	}
+	done(t, p)
+	if !alive(before.Pid()) {
+		t.Error("what has another name was ended too")
+	}
+}
+
+func TestACloseEndsWhatWasAdoptedAndWhatWasNot(t *testing.T) {
+	dir := t.TempDir()
+	pids := crash(t, dir)
+	table := open(t, dir)
+	if _, ok := table.Adopt("stubborn"); !ok {
+		t.Fatal("it was not adopted")
+	}
+	if err := table.Close(timeout(t)); err != nil {
+		t.Fatal(err)
+	}
+	noneAlive(t, pids...)
+	if left := records(t, dir); len(left) > 0 {
+		t.Errorf("records left: %v", left)
+	}
 }

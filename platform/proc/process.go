@@ -2,9 +2,11 @@ package proc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -16,7 +18,8 @@ import (
 type Process struct {
 	table  *Table
 	rec    record
-	cmd    *exec.Cmd
+	leader *os.Process
+	cmd    *exec.Cmd // nil for one that was adopted
 	done   chan struct{}
 	code   int
 	signal string
@@ -34,7 +37,8 @@ func (p *Process) Pid() int { return p.rec.PID }
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // ExitCode says how the leader ended, once Done is closed: its exit status,
-// or 128 + n and the name of the signal n that ended it.
+// or 128 + n and the name of the signal n that ended it; -1 when it was
+// adopted, because its parent alone is told.
 func (p *Process) ExitCode() (code int, signal string) { return p.code, p.signal }
 
 // Stop sends SIGTERM to all there is of the child and SIGKILL to what is left
@@ -44,13 +48,17 @@ func (p *Process) ExitCode() (code int, signal string) { return p.code, p.signal
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	p.mu.Lock()
 	if !p.ended {
-		members := family(p.rec)
-		_ = syscall.Kill(-p.rec.PID, syscall.SIGTERM) // reaches what has been forked since
-		for _, m := range members {
-			if m.pgid != p.rec.PID {
-				_ = syscall.Kill(m.pid, syscall.SIGTERM)
+		var groups []int
+		for _, m := range family(p.rec) {
+			if m.pgid > 1 && !slices.Contains(groups, m.pgid) {
+				groups = append(groups, m.pgid)
 			}
-			_ = syscall.Kill(m.pid, syscall.SIGCONT) // a stopped process would sleep through it
+		}
+		// Groups of a session that the child or one of its own made hold
+		// nobody else, and what has been forked since.
+		for _, pgid := range groups {
+			_ = syscall.Kill(-pgid, syscall.SIGTERM)
+			_ = syscall.Kill(-pgid, syscall.SIGCONT) // a stopped process would sleep through it
 		}
 	}
 	p.mu.Unlock()
@@ -64,7 +72,9 @@ func (p *Process) Shutdown(ctx context.Context, sig os.Signal, grace time.Durati
 	p.mu.Lock()
 	var err error
 	if !p.ended {
-		err = p.cmd.Process.Signal(sig)
+		if err = p.leader.Signal(sig); errors.Is(err, os.ErrProcessDone) {
+			err = nil
+		}
 	}
 	p.mu.Unlock()
 	if err != nil {
@@ -95,7 +105,9 @@ func (p *Process) killAfter(grace time.Duration) {
 }
 
 // kill is safe from killing a stranger, because until ended is set the leader
-// has not been reaped and its number cannot be given away.
+// of a child has not been reaped and its number cannot be given away; and the
+// kernel gives numbers away in turn, so that one which was adopted keeps its
+// own for longer than it takes to look.
 func (p *Process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,21 +118,28 @@ func (p *Process) kill() {
 
 // watch sees a child to its end.
 func (p *Process) watch() {
-	awaitExit(p.rec.PID)
+	awaitExit(&p.rec)
 	p.mu.Lock()
 	p.ended = true
 	p.mu.Unlock()
 
 	p.drain()
-	_ = p.cmd.Wait() // what it says of the exit is in ProcessState
-	p.code = p.cmd.ProcessState.ExitCode()
-	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		p.code, p.signal = 128+int(ws.Signal()), unix.SignalName(ws.Signal())
+	if p.cmd != nil {
+		p.collect()
 	}
 	if err := p.table.forget(p); err != nil {
 		p.err = fmt.Errorf("record of %s: %w", p.rec.ID, err)
 	}
 	close(p.done)
+}
+
+// collect takes the leader's remains away.
+func (p *Process) collect() {
+	_ = p.cmd.Wait() // what it says of the exit is in ProcessState
+	p.code = p.cmd.ProcessState.ExitCode()
+	if ws, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		p.code, p.signal = 128+int(ws.Signal()), unix.SignalName(ws.Signal())
+	}
 }
 
 // drain returns when nothing is left but the leader's own remains, which keep

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -58,18 +57,23 @@ func (r *record) addStart() error {
 	return err
 }
 
-// reap kills what the records in dir name, removes them, and returns the ids
-// of which something was alive.
-func reap(dir string) ([]string, error) {
-	records, files, err := load(dir)
-	if err != nil {
-		return nil, err
-	}
+// leads says whether the process that has the leader's number is the leader.
+func (r *record) leads() bool {
+	p, err := lookup(r.PID)
+	return err == nil && p.start == r.Start && !p.zombie
+}
+
+// reap kills what the records name and all that came of it, and returns the
+// ids of which something was alive.
+func reap(records []record) ([]string, error) {
 	var reaped []string
 	for _, r := range records {
 		if len(family(r)) > 0 {
 			reaped = append(reaped, r.ID)
 		}
+	}
+	if len(reaped) == 0 {
+		return nil, nil
 	}
 	all := func() []info { return family(records...) }
 	deadline := time.Now().Add(10 * time.Second)
@@ -80,39 +84,41 @@ func reap(dir string) ([]string, error) {
 		slay(all)
 		time.Sleep(2 * time.Millisecond)
 	}
-	for _, file := range files {
-		if err := os.Remove(file); err != nil {
-			return nil, err
-		}
-	}
 	slices.Sort(reaped)
 	return reaped, nil
 }
 
-// load reads the records in dir that this boot of the machine wrote. A record
-// that cannot be read was torn by a crash of the machine, and names nothing
-// that can be alive.
-func load(dir string) (records []record, files []string, err error) {
+// load reads the records in dir that this boot of the machine wrote, and
+// removes the others. One that cannot be read was torn by a crash of the
+// machine, and names nothing that can be alive.
+func load(dir string) (map[string]record, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
+	records := map[string]record{}
 	for _, e := range entries {
 		file := filepath.Join(dir, e.Name())
-		switch {
-		case strings.HasSuffix(file, ".tmp"):
-			files = append(files, file)
-		case strings.HasSuffix(file, ".json"):
-			files = append(files, file)
-			data, err := os.ReadFile(file)
-			if err != nil {
-				return nil, nil, err
-			}
-			var r record
-			if json.Unmarshal(data, &r) == nil && r.Nonce != "" && r.Boot == bootID() {
-				records = append(records, r)
-			}
+		r, err := read(file)
+		if err != nil {
+			return nil, err
+		}
+		if r.Nonce != "" && r.Boot == bootID() && file == r.path(dir) {
+			records[r.ID] = r
+		} else if err := os.Remove(file); err != nil {
+			return nil, err
 		}
 	}
-	return records, files, nil
+	return records, nil
+}
+
+func read(file string) (r record, err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return r, err
+	}
+	if json.Unmarshal(data, &r) != nil {
+		return record{}, nil
+	}
+	return r, nil
 }

@@ -40,8 +40,12 @@ func TestANumberThatHasBeenReusedIsLeftAlone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := len(table.Reaped()) == 1; got != tt.reaped {
-				t.Errorf("reaped %v", table.Reaped())
+			_, adopted := table.Adopt("a")
+			if adopted != tt.reaped {
+				t.Errorf("adopted: %v", adopted)
+			}
+			if err := table.Close(t.Context()); err != nil {
+				t.Error(err)
 			}
 			if err := cmd.Process.Kill(); err != nil && !tt.reaped {
 				t.Errorf("a stranger has been killed: %v", err)
@@ -69,8 +73,15 @@ func TestAMarkIsEnough(t *testing.T) {
 	if err := rec.save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir); err != nil {
-		t.Error(err)
+	table, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := table.Adopt("a"); ok {
+		t.Error("one was adopted whose number nobody wrote down")
+	}
+	if swept, err := table.Sweep(""); err != nil || !slices.Equal(swept, []string{"a"}) {
+		t.Errorf("swept %v, %v", swept, err)
 	}
 	if err := cmd.Wait(); err == nil || cmd.ProcessState.String() != "signal: killed" {
 		t.Errorf("it ended with %v", err)
