@@ -103,6 +103,11 @@ func steps() []step {
 		heroku("ps:restart web.1 -a garden", `done`),
 		heroku("ps:restart -p web -a garden", `done`),
 		heroku("ps:stop web.1 -a garden", `done`),
+		heroku("features -a garden", `\[ \] preboot`),
+		heroku("features:enable preboot -a garden", `Enabling preboot.*done`),
+		heroku("features:info preboot -a garden", `(?s)preboot.*Enabled:\s+true`),
+		heroku("ps:restart -a garden", `done`),
+		heroku("features:disable preboot -a garden", `Disabling preboot.*done`),
 
 		heroku("logs -a garden -n 200", `heroku\[web\.1\]: State changed from starting to up`),
 		heroku("logs -a garden -s app -d web", `app\[web\.1\]`),
