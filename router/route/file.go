@@ -23,7 +23,8 @@ type file struct {
 	Routes json.RawMessage `json:"routes"`
 }
 
-func encode(t *Table) ([]byte, error) {
+// Encode writes a table as it lies on disk and goes to other routers.
+func Encode(t *Table) ([]byte, error) {
 	routes, err := json.Marshal(t.entries)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,8 @@ func encode(t *Table) ([]byte, error) {
 	return fmt.Appendf(nil, "{\"sha256\":%q,\"routes\":%s}\n", sum(routes), routes), nil
 }
 
-func decode(data []byte) (*Table, error) {
+// Decode reads what Encode wrote. Any error is ErrCorrupt.
+func Decode(data []byte) (*Table, error) {
 	var f file
 	if err := json.Unmarshal(data, &f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
@@ -59,10 +61,9 @@ func sum(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// load reads the table file. A missing file is an empty table. A corrupt one
-// is moved aside to path.corrupt and comes back as an empty table together
-// with an error that is ErrCorrupt.
-func load(path string) (*Table, error) {
+// Read reads a table file and leaves it as it is. A missing file is an empty
+// table.
+func Read(path string) (*Table, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return New(nil), nil
@@ -70,9 +71,16 @@ func load(path string) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := decode(data)
-	if err == nil {
-		return t, nil
+	return Decode(data)
+}
+
+// load is Read for the owner of the file. A corrupt one is moved aside to
+// path.corrupt and comes back as an empty table together with an error that is
+// ErrCorrupt.
+func load(path string) (*Table, error) {
+	t, err := Read(path)
+	if !errors.Is(err, ErrCorrupt) {
+		return t, err
 	}
 	aside := path + ".corrupt"
 	if moved := os.Rename(path, aside); moved != nil {
@@ -84,7 +92,7 @@ func load(path string) (*Table, error) {
 // save replaces the table file at once: a reader, or a crash, sees the old
 // table or the new one whole.
 func save(path string, t *Table) error {
-	data, err := encode(t)
+	data, err := Encode(t)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func TestTheLastTableIsThereAfterARestart(t *testing.T) {
 }
 
 func TestACorruptFileIsMovedAsideAndSaidSo(t *testing.T) {
-	good, err := encode(New(sample()))
+	good, err := Encode(New(sample()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestNoChangeIsMissedBetweenLookingAndWaiting(t *testing.T) {
 }
 
 func FuzzTableFile(f *testing.F) {
-	good, err := encode(New(sample()))
+	good, err := Encode(New(sample()))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -142,18 +142,18 @@ func FuzzTableFile(f *testing.F) {
 		if seal { // so that what is behind the checksum is reached
 			data = sealed(data)
 		}
-		table, err := decode([]byte(data))
+		table, err := Decode([]byte(data))
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Fatalf("an error that is not ErrCorrupt: %v", err)
 			}
 			return
 		}
-		again, err := encode(table)
+		again, err := Encode(table)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if same, err := decode(again); err != nil || !cmp.Equal(table.hosts, same.hosts) {
+		if same, err := Decode(again); err != nil || !cmp.Equal(table.hosts, same.hosts) {
 			t.Fatalf("what was read does not survive saving: %v", err)
 		}
 		for host := range table.hosts {
@@ -162,4 +162,33 @@ func FuzzTableFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestATableThatIsKeptNowhereIsInUseAllTheSame(t *testing.T) {
+	l := NewLive(New(nil))
+	_, before, changed := l.Current()
+	if err := l.Swap(New(sample())); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	table, after, _ := l.Current()
+	if _, ok := table.Lookup("one.localhost"); !ok || after <= before {
+		t.Errorf("after number %d the table is %v, number %d", before, table, after)
+	}
+}
+
+func TestReadingATableFileLeavesItAlone(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "routes.json")
+	if table, err := Read(path); err != nil || len(table.entries) != 0 {
+		t.Errorf("a missing file is %v, %v", table, err)
+	}
+	if err := os.WriteFile(path, []byte("not a table"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(path); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Read: %v", err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "not a table" {
+		t.Errorf("the file is %q, %v", data, err)
+	}
 }

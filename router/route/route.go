@@ -62,17 +62,19 @@ type Entry struct {
 type Table struct {
 	entries []Entry
 	hosts   map[string]*App
+	ids     map[string]*App
 }
 
 // New makes a table, copying what it is given. A host that is listed twice
 // belongs to the first entry that lists it; one that cannot be a host name
 // leads nowhere.
 func New(entries []Entry) *Table {
-	t := &Table{entries: make([]Entry, len(entries)), hosts: make(map[string]*App)}
+	t := &Table{entries: make([]Entry, len(entries)), hosts: make(map[string]*App), ids: make(map[string]*App)}
 	for i, e := range entries {
 		e.Hosts = slices.Clone(e.Hosts)
 		e.App.Dynos = slices.Clone(e.App.Dynos)
 		t.entries[i] = e
+		t.ids[e.App.ID] = &t.entries[i].App
 		for _, host := range e.Hosts {
 			key, ok := t.key(host)
 			if !ok {
@@ -117,6 +119,24 @@ func (t *Table) Lookup(header string) (*App, bool) {
 		}
 		host = parent
 	}
+}
+
+// App finds an app by its id.
+func (t *Table) App(id string) (*App, bool) {
+	app, ok := t.ids[id]
+	return app, ok
+}
+
+// Resting is the table with no dyno up: requests for apps that serve wait.
+func (t *Table) Resting() *Table {
+	resting := New(t.entries)
+	for app := range resting.Apps() {
+		app.Dynos = nil
+		if app.State == Serving {
+			app.State = Starting
+		}
+	}
+	return resting
 }
 
 // Apps yields every app of the table.

@@ -58,3 +58,21 @@ func TestATableIsNotChangedThroughWhatItWasMadeFrom(t *testing.T) {
 		t.Errorf("Apps yields %v", all)
 	}
 }
+
+func TestARestingTableHasRequestsWait(t *testing.T) {
+	table := New([]Entry{
+		{Hosts: []string{"a.test"}, App: App{ID: "1", State: Serving, Dynos: []Dyno{{Name: "web.1", Addr: "x:1"}}}},
+		{Hosts: []string{"b.test"}, App: App{ID: "2", State: Maintenance, Dynos: []Dyno{{Name: "web.1", Addr: "x:2"}}}},
+		{Hosts: []string{"c.test"}, App: App{ID: "3", State: Crashed}},
+	})
+	resting := table.Resting()
+	for id, want := range map[string]State{"1": Starting, "2": Maintenance, "3": Crashed} {
+		app, ok := resting.App(id)
+		if !ok || app.State != want || app.Dynos != nil {
+			t.Errorf("app %s is %+v", id, app)
+		}
+	}
+	if app, ok := table.App("1"); !ok || app.State != Serving || len(app.Dynos) != 1 {
+		t.Errorf("the table itself has become %+v", app)
+	}
+}
