@@ -11,6 +11,7 @@ package api
 import (
 	"context"
 	"html/template"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -36,6 +37,8 @@ type Config struct {
 	Buildpacks fs.FS              // the built-in buildpacks, a folder each
 	Log        *slog.Logger
 	Version    string
+	// Backup writes an archive of the whole platform.
+	Backup func(ctx context.Context, w io.Writer) error
 }
 
 // API serves one platform. It is made by New and used up by Shutdown.

@@ -204,6 +204,7 @@ func (a *API) open() []openRoute {
 		{get, sourcePath + ":id", a.getSource},
 		{get, slugPath + ":id", a.getSlug},
 		{get, addonPath + ":id", a.showAddon},
+		{get, backupPath, a.backup},
 
 		{post, "/auth", a.loginBegin},
 		{get, "/auth/browser/:id", a.loginPage},

@@ -67,6 +67,8 @@ func newRoot(program Program) *cobra.Command {
 		doctorCommand(opts),
 		statusCommand(opts),
 		downCommand(opts),
+		backupCommand(opts, program),
+		restoreCommand(opts, program),
 		versionCommand(program),
 	)
 	return root

@@ -79,6 +79,15 @@ func (o *options) bindServer(flags *pflag.FlagSet) {
 	}
 }
 
+// bindEngines declares the flags of the commands that start data services alone.
+func (o *options) bindEngines(flags *pflag.FlagSet) {
+	for _, s := range o.settings {
+		if s.flag == "engines" {
+			s.bind(flags)
+		}
+	}
+}
+
 func (s setting) bind(flags *pflag.FlagSet) {
 	flags.StringVar(s.value, s.flag, *s.value, s.usage+" ["+s.env+"]")
 }

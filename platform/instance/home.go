@@ -19,6 +19,9 @@ import (
 	"github.com/google/uuid"
 )
 
+// lockFile is locked while a niwa is at work on its directory.
+const lockFile = "niwa.lock"
+
 // home is the data directory, locked to one niwa at a time.
 type home struct {
 	dir   string
@@ -45,7 +48,7 @@ func openHome(dir string) (*home, error) {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, spaceless(fmt.Errorf("data directory: %w", err))
 	}
-	h := &home{dir: dir, lock: flock.New(filepath.Join(dir, "niwa.lock"), flock.SetPermissions(0o600))}
+	h := &home{dir: dir, lock: flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))}
 	if err := h.take(); err != nil {
 		return nil, spaceless(err)
 	}

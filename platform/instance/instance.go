@@ -100,37 +100,17 @@ func (i *Instance) start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	procs, err := proc.Open(filepath.Join(i.cfg.Data, "procs"))
+	p, err := i.open(ctx, ca)
 	if err != nil {
 		return err
 	}
-	i.onStop(procs.Close)
-	state, err := store.Open(ctx, filepath.Join(i.cfg.Data, "niwa.db"), i.home.key)
-	if err != nil {
-		return err
-	}
-	i.onStop(func(context.Context) error { return state.Close() })
-	logs, err := logplex.Open(filepath.Join(i.cfg.Data, "logs"))
-	if err != nil {
-		return err
-	}
-	logs.Errors = func(err error) { i.cfg.Log.Error("keeping logs", "error", err) }
-	i.onStop(func(context.Context) error { return logs.Close() })
-	routes, err := route.OpenLive(filepath.Join(i.cfg.Data, "routes.json"))
-	if errors.Is(err, route.ErrCorrupt) {
+	p.nets = nets
+	if p.routes, err = route.OpenLive(filepath.Join(i.cfg.Data, "routes.json")); errors.Is(err, route.ErrCorrupt) {
 		i.cfg.Progress("%v; it is made anew from the apps there are", err)
 	} else if err != nil {
 		return err
 	}
-	market, err := catalog.Load(i.cfg.Elements)
-	if err != nil {
-		return err
-	}
-	providers, err := i.providers(ctx, procs, ca)
-	if err != nil {
-		return err
-	}
-	i.wire(parts{nets, ca, procs, state, logs, routes, market, providers})
+	i.wire(p)
 	if err := i.controller.EnsureAccount(ctx, i.home.email(), i.home.token); err != nil {
 		return err
 	}
@@ -138,7 +118,7 @@ func (i *Instance) start(ctx context.Context) (err error) {
 		return err
 	}
 	// Who had something to adopt has done so.
-	lost, err := procs.Sweep("")
+	lost, err := p.procs.Sweep("")
 	if err != nil {
 		return err
 	}
@@ -147,6 +127,30 @@ func (i *Instance) start(ctx context.Context) (err error) {
 	}
 	i.serve(nets)
 	return i.home.publish(i.record(nets))
+}
+
+// open opens what the data directory holds, and starts the data services. The
+// directory is locked and its secrets are there.
+func (i *Instance) open(ctx context.Context, ca *pki.Authority) (p parts, err error) {
+	p.ca = ca
+	if p.procs, err = proc.Open(filepath.Join(i.cfg.Data, "procs")); err != nil {
+		return p, err
+	}
+	i.onStop(p.procs.Close)
+	if p.state, err = store.Open(ctx, filepath.Join(i.cfg.Data, "niwa.db"), i.home.key); err != nil {
+		return p, err
+	}
+	i.onStop(func(context.Context) error { return p.state.Close() })
+	if p.logs, err = logplex.Open(filepath.Join(i.cfg.Data, "logs")); err != nil {
+		return p, err
+	}
+	p.logs.Errors = func(err error) { i.cfg.Log.Error("keeping logs", "error", err) }
+	i.onStop(func(context.Context) error { return p.logs.Close() })
+	if p.market, err = catalog.Load(i.cfg.Elements); err != nil {
+		return p, err
+	}
+	p.providers, err = i.providers(ctx, p.procs, ca)
+	return p, err
 }
 
 // parts is what wire puts together.
@@ -210,6 +214,7 @@ func (i *Instance) wire(p parts) {
 		Controller: i.controller, Logs: p.logs, Catalog: p.market, Key: i.home.key,
 		BaseURL: p.nets.apiURL("http"), SecureURL: p.nets.apiURL("https"), SourcesDir: data("sources"),
 		Mount: i.git.Mount, Buildpacks: i.cfg.Buildpacks, Log: i.cfg.Log, Version: i.cfg.Version,
+		Backup: func(ctx context.Context, w io.Writer) error { return i.backup(ctx, p, w) },
 	})
 	i.router = router.New(router.Config{
 		Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),

@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/renameio/v2"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"niwa/platform/instance"
+)
+
+func backupCommand(opts *options, program Program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Write the whole platform into one file, while it runs or while it does not",
+		Long: "Write the whole platform into one file, or to standard output when FILE is -.\n\n" +
+			"The file has all that was acknowledged before: apps, releases, config vars,\n" +
+			"repositories, slugs, the last log lines, and the data of add-ons. Build caches\n" +
+			"are not in it, nor is what lies on servers that are not niwa's. \"niwa restore\"\n" +
+			"makes a platform of it, with other versions of data services too, as long as\n" +
+			"they are not older.\n\n" +
+			"It also has every secret of the platform, the key and the token among them,\n" +
+			"and nothing in it is encrypted: keep it as you keep a password.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name := args[0]
+			if name != "-" {
+				return backUpTo(cmd, opts, program, name)
+			}
+			out := cmd.OutOrStdout()
+			if isTerminal(out) {
+				return errors.New("an archive is nothing to look at; send it on with | or >, or name a file")
+			}
+			_, err := backUp(cmd.Context(), opts, program, out, cmd.ErrOrStderr())
+			return err
+		},
+	}
+	opts.bindEngines(cmd.Flags())
+	return cmd
+}
+
+// backUpTo writes an archive to a file, which is there whole or not at all and
+// is its owner's alone.
+func backUpTo(cmd *cobra.Command, opts *options, program Program, name string) error {
+	file, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o600))
+	if err != nil {
+		return err
+	}
+	defer file.Cleanup()
+	m, err := backUp(cmd.Context(), opts, program, file, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if err := file.CloseAtomicallyReplace(); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d apps and %d add-ons in %s; it holds every secret of theirs\n",
+		name, len(m.Apps), len(m.Addons), sizeText(info.Size()))
+	return nil
+}
+
+func backUp(ctx context.Context, opts *options, program Program, out, progress io.Writer) (instance.Manifest, error) {
+	up, err := running(opts.Data)
+	if err != nil {
+		return instance.Manifest{}, err
+	}
+	cfg := opts.config(program, progress)
+	if !up {
+		return instance.Backup(ctx, cfg, nil, out)
+	}
+	rec, err := find(opts.Data)
+	if err != nil {
+		return instance.Manifest{}, err
+	}
+	return instance.Backup(ctx, cfg, &rec, out)
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
+	return err == nil
+}
+
+// sizeText is a number of bytes for people.
+func sizeText(bytes int64) string {
+	switch {
+	case bytes < 1<<20:
+		return fmt.Sprintf("%d kB", (bytes+1023)>>10)
+	case bytes < 1<<30:
+		return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
+	}
+	return fmt.Sprintf("%.1f GB", float64(bytes)/(1<<30))
+}
