@@ -41,7 +41,7 @@ func arrows() map[string][]string {
 		"platform/build/manifest": {},
 		"platform/rendezvous":     {"platform", "platform/dyno"},
 		"platform/backup":         {"platform", "platform/store", "platform/logplex", "platform/git", "addons"},
-		"platform/controller": {"platform", "platform/store", "platform/build", "platform/dyno", "platform/logplex",
+		"platform/controller": {"platform", "platform/store", "platform/build", "platform/build/manifest", "platform/dyno", "platform/logplex",
 			"platform/rendezvous", "addons", "addons/catalog", "router/route"},
 		"platform/api":          {"platform", "platform/controller", "platform/logplex", "addons", "addons/catalog"},
 		"platform/api/listener": {},
@@ -67,10 +67,12 @@ func arrows() map[string][]string {
 		"sample-app": {},
 
 		// For tests, and for the tools of this repository.
-		"platform/platformtest":      {"platform", "platform/client", "platform/instance"},
-		"platform/platformtest/need": {},
-		"platform/platformtest/load": {},
-		"platform/dyno/dynotest":     {"platform", "platform/dyno", "platform/platformtest/need"},
+		"platform/platformtest":          {"platform", "platform/client", "platform/instance"},
+		"platform/platformtest/need":     {},
+		"platform/build/image/imagetest": {"platform/docker", "platform/platformtest/need"},
+		"platform/platformtest/load":     {},
+		"platform/platformtest/echo":     {"platform/platformtest/load"},
+		"platform/dyno/dynotest":         {"platform", "platform/dyno", "platform/platformtest/need"},
 		"addons/addonstest": {"platform", "platform/pki", "platform/proc", "platform/platformtest/need", "addons",
 			"addons/catalog", "addons/engine"},
 		"sample-app/apptest":   {},
@@ -81,7 +83,7 @@ func arrows() map[string][]string {
 // forTests may be imported by the tests of every package: what is made for
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/load", "platform/dyno/dynotest", "addons/addonstest",
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/load", "platform/dyno/dynotest", "platform/build/image/imagetest", "addons/addonstest",
 		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/pid1"}
 }
 

@@ -2,7 +2,7 @@
 // buildpacks work on it and packs what they leave. Buildpacks are programs
 // that speak Heroku's Buildpack API
 // (https://devcenter.heroku.com/articles/buildpack-api), so that anybody's run
-// unchanged.
+// unchanged. On the container stack, Dockerfiles make images in their stead.
 //
 // Nothing that comes in is trusted. Source and buildpack archives are unpacked
 // through an os.Root with limits, programs run in build dynos as the app's own
@@ -23,6 +23,8 @@ import (
 	"github.com/google/uuid"
 
 	"niwa/platform"
+	"niwa/platform/build/image"
+	"niwa/platform/build/manifest"
 	"niwa/platform/dyno"
 )
 
@@ -41,7 +43,8 @@ type Config struct {
 	// with which the machine reaches its package sources (GOPROXY,
 	// HTTPS_PROXY, npm_config_registry, ...).
 	MachineEnv map[string]string
-	Limits     Limits // zero fields mean Heroku's limits
+	Images     *image.Builder // for the container stack; nil where no engine runs dynos
+	Limits     Limits         // zero fields mean Heroku's limits
 }
 
 // Limits bounds what one build may take.
@@ -76,7 +79,7 @@ type Request struct {
 	ID      string    // uuid of the build
 	AppID   string    // uuid of the app
 	UID     int       // Unix user of the app's programs when niwa is root
-	Stack   string    // heroku-24
+	Stack   string    // heroku-24, or container
 	Source  io.Reader // a tar or tar.gz; its root is the root of the app
 	Version string    // SOURCE_VERSION: a commit, or what the client called it
 	// Env holds the app's config vars. Programs find them as files in
@@ -93,13 +96,17 @@ type Request struct {
 
 // Result is what a build made.
 type Result struct {
-	ProcessTypes map[string]string // process type to command
-	Size         int64             // bytes of the slug
+	ProcessTypes map[string]string // process type to command, as it is shown
+	Size         int64             // bytes of the slug, or of the images
 	Checksum     string            // SHA256:hex of the slug
 	Buildpacks   []string          // names or URLs of those used, in order
 	Description  string            // what the last buildpack calls the app: Go
 	Addons       []string          // plans that bin/release wants for a first release
-	Config       map[string]string // config vars that bin/release sets where unset
+	Config       map[string]string // config vars that a first release sets where unset
+
+	// Of the container stack, which makes no file at SlugPath.
+	Images map[string]platform.Image // by process type
+	Setup  []manifest.Addon          // add-ons that heroku.yml wants for a first release
 }
 
 // Builder builds. Builds of different apps run at the same time, those of one
@@ -117,13 +124,16 @@ func New(cfg Config) *Builder {
 }
 
 // Clean removes what builds of a niwa that died have left. No build may run.
-func (b *Builder) Clean() error {
+func (b *Builder) Clean(ctx context.Context) error {
 	entries, err := os.ReadDir(b.cfg.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		err = nil
 	}
 	for _, e := range entries {
 		err = errors.Join(err, removeAll(b.cfg.Dir, e.Name()))
+	}
+	if b.cfg.Images != nil {
+		err = errors.Join(err, b.cfg.Images.Clean(ctx))
 	}
 	return err
 }
@@ -138,7 +148,11 @@ func (b *Builder) PurgeCache(ctx context.Context, appID string) error {
 		return err
 	}
 	defer done()
-	return removeAll(b.cfg.CacheDir, appID)
+	err = removeAll(b.cfg.CacheDir, appID)
+	if b.cfg.Images != nil {
+		err = errors.Join(err, b.cfg.Images.Trim(ctx, appID, nil))
+	}
+	return err
 }
 
 // Build makes a slug at req.SlugPath. A *platform.Error says what is wrong
@@ -185,6 +199,9 @@ func (b *Builder) inTurn(ctx context.Context, req Request, out *output) (_ Resul
 // do is the build proper, in the order people see it.
 func (j *job) do(ctx context.Context) (Result, error) {
 	j.out.step("Building on the %s stack", stackTitle(j.req.Stack))
+	if j.req.Stack == platform.ContainerStack {
+		return j.doImages(ctx)
+	}
 	if err := j.receive(ctx); err != nil {
 		return Result{}, err
 	}

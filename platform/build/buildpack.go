@@ -75,7 +75,7 @@ func (j *job) detectAny(ctx context.Context) ([]pack, error) {
 	}
 	return nil, reject("No default language could be detected for this app.\n"+
 		"HINT: an app has a file that says what it is at its root, such as go.mod, package.json or a Procfile (buildpacks here: %s).\n"+
-		"See https://devcenter.heroku.com/articles/buildpacks", strings.Join(builtins(j.cfg.Buildpacks), ", "))
+		"See https://devcenter.heroku.com/articles/buildpacks%s", strings.Join(builtins(j.cfg.Buildpacks), ", "), j.hintOfContainers())
 }
 
 // apply runs one buildpack, which learns its title, and returns what its

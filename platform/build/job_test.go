@@ -286,7 +286,7 @@ func TestOneAppsBuildCannotReadAnothers(t *testing.T) {
 
 func TestCleanRemovesWhatADeadNiwaLeft(t *testing.T) {
 	b := newBench(t, nil)
-	if err := b.Clean(); err != nil {
+	if err := b.Clean(t.Context()); err != nil {
 		t.Errorf("Clean of nothing: %v", err)
 	}
 	shut := filepath.Join(b.cfg.Dir, uuid.NewString(), "cache/mod")
@@ -299,7 +299,7 @@ func TestCleanRemovesWhatADeadNiwaLeft(t *testing.T) {
 	if err := os.Chmod(shut, 0o500); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Clean(); err != nil {
+	if err := b.Clean(t.Context()); err != nil {
 		t.Errorf("Clean: %v", err)
 	}
 	b.nothingLeft()

@@ -112,7 +112,9 @@ func (c *Controller) draftBuild(ctx context.Context, nameOrID string, req BuildR
 			SourceURL: req.SourceURL, SourceVersion: req.Version, SourceChecksum: req.Checksum, SourceDescription: req.description,
 			CreatedAt: now(), UpdatedAt: now(),
 		}
-		if len(b.Buildpacks) == 0 {
+		if b.Stack == platform.ContainerStack {
+			b.Buildpacks = []string{}
+		} else if len(b.Buildpacks) == 0 {
 			installed, err := tx.BuildpackInstallations(app.ID)
 			if err != nil {
 				return err
@@ -152,7 +154,7 @@ func (c *Controller) runBuild(ctx context.Context, app platform.App, b platform.
 		}
 		c.apiLog(app.ID, "Build failed -- check your build output")
 		c.report("noting a failed build", c.failBuild(app.ID, b.ID), "app", app.Name)
-		c.report("removing the slug of a failed build", removed(c.slugPath(b.ID)), "app", app.Name)
+		c.report("removing the slug of a failed build", errors.Join(removed(c.slugPath(b.ID)), c.Builder.Discard(ctx, b.ID)), "app", app.Name)
 	}
 	return r, err
 }
@@ -180,14 +182,31 @@ func (c *Controller) buildAndRelease(ctx context.Context, app platform.App, b pl
 	if err != nil {
 		return platform.Release{}, fmt.Errorf("%w: %w", ErrShown, err)
 	}
+	if err := c.setUp(ctx, app, result.Setup, out); err != nil {
+		return platform.Release{}, shown(out, err)
+	}
 	return c.releaseBuild(ctx, app, b, result)
+}
+
+// shown says in a build's output why it failed after all, unless that is for
+// the log of niwa alone.
+func shown(out io.Writer, err error) error {
+	var told *platform.Error
+	if !errors.As(err, &told) {
+		return err
+	}
+	fmt.Fprintf(out, " !     %s\n\n !     Push failed\n", told.Message)
+	return fmt.Errorf("%w: %w", ErrShown, err)
 }
 
 // releaseBuild keeps what a build made and releases it.
 func (c *Controller) releaseBuild(ctx context.Context, app platform.App, b platform.Build, result build.Result) (r platform.Release, err error) {
 	slug := platform.Slug{
-		ID: b.ID, AppID: app.ID, Stack: b.Stack, BuildpackProvidedDescription: &result.Description,
-		Checksum: result.Checksum, Size: result.Size, ProcessTypes: result.ProcessTypes, CreatedAt: now(), UpdatedAt: now(),
+		ID: b.ID, AppID: app.ID, Stack: b.Stack, Checksum: result.Checksum, Size: result.Size,
+		ProcessTypes: result.ProcessTypes, Images: result.Images, CreatedAt: now(), UpdatedAt: now(),
+	}
+	if result.Description != "" {
+		slug.BuildpackProvidedDescription = &result.Description
 	}
 	if b.SourceVersion != "" {
 		slug.Commit = &b.SourceVersion
@@ -206,7 +225,7 @@ func (c *Controller) releaseBuild(ctx context.Context, app platform.App, b platf
 		if err != nil {
 			return err
 		}
-		if app.SlugSize == nil { // defaults of the buildpack count for a first deploy only
+		if app.SlugSize == nil { // defaults of the buildpack or of heroku.yml count for a first deploy only
 			for name, value := range result.Config {
 				if _, set := own[name]; !set {
 					own[name] = value
@@ -216,7 +235,10 @@ func (c *Controller) releaseBuild(ctx context.Context, app platform.App, b platf
 		if app, r, err = c.release(tx, app, change{description: "Deploy " + short(b.SourceVersion), slug: &slug, config: own}); err != nil {
 			return err
 		}
-		b.Status, b.SlugID, b.ReleaseID, b.Buildpacks, b.UpdatedAt = platform.Succeeded, &slug.ID, &r.ID, result.Buildpacks, now()
+		b.Status, b.SlugID, b.ReleaseID, b.UpdatedAt = platform.Succeeded, &slug.ID, &r.ID, now()
+		if len(result.Buildpacks) > 0 {
+			b.Buildpacks = result.Buildpacks
+		}
 		return tx.SaveBuild(b)
 	})
 	if err != nil {

@@ -92,7 +92,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err := c.failLostBuilds(ctx); err != nil {
 		return err
 	}
-	if err := c.Builder.Clean(); err != nil {
+	if err := c.Builder.Clean(ctx); err != nil {
 		return err
 	}
 	if err := c.sweep(ctx); err != nil {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"niwa/platform"
 	"niwa/platform/store"
 )
 
@@ -15,8 +16,8 @@ func (c *Controller) slugPath(id string) string {
 	return filepath.Join(c.Dir, "slugs", id+".tgz")
 }
 
-// sweep removes what is on disk for apps, slugs and builds that no longer
-// exist: a destroyed app's, and what a crash left half made.
+// sweep removes what is on disk and in the engine for apps, slugs and builds
+// that no longer exist: a destroyed app's, and what a crash left half made.
 func (c *Controller) sweep(ctx context.Context) error {
 	defer c.locks.lock("sweep")()
 	found := map[string][]string{}
@@ -30,16 +31,16 @@ func (c *Controller) sweep(ctx context.Context) error {
 		}
 	}
 	// What is known is read after what is there, so that nothing made in
-	// between is taken for an orphan. A slug has the id of its build, whose
-	// row is there before it.
+	// between is taken for an orphan.
 	known, err := c.known(ctx)
 	if err != nil {
 		return err
 	}
+	ids := map[string]map[string]bool{"repos": known.apps, "cache": known.apps, "logs": known.apps, "slugs": known.slugs, "output": known.outputs}
 	for dir, names := range found {
 		for _, name := range names {
 			id, _, _ := strings.Cut(name, ".")
-			if known[id] || len(id) != len(newID()) {
+			if ids[dir][id] || len(id) != len(newID()) {
 				continue
 			}
 			if dir == "logs" {
@@ -48,12 +49,21 @@ func (c *Controller) sweep(ctx context.Context) error {
 			err = errors.Join(err, os.RemoveAll(filepath.Join(c.Dir, dir, name)))
 		}
 	}
-	return err
+	return errors.Join(err, c.Builder.SweepImages(ctx, func() (apps, builds map[string]bool, err error) {
+		known, err := c.known(ctx)
+		return known.apps, known.slugs, err
+	}))
 }
 
-// known are the ids of everything that may have files.
-func (c *Controller) known(ctx context.Context) (map[string]bool, error) {
-	ids := map[string]bool{}
+// known are the ids of everything that may have files or images.
+type known struct {
+	apps    map[string]bool
+	slugs   map[string]bool // a slug has the id of its build, whose row is there before it
+	outputs map[string]bool // of builds and releases
+}
+
+func (c *Controller) known(ctx context.Context) (known, error) {
+	k := known{map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	err := c.Store.View(ctx, func(tx *store.Tx) error {
 		apps, err := tx.Apps()
 		if err != nil {
@@ -64,23 +74,26 @@ func (c *Controller) known(ctx context.Context) (map[string]bool, error) {
 			return err
 		}
 		for _, s := range slugs {
-			ids[s.ID] = true
+			k.slugs[s.ID] = true
 		}
 		for _, app := range apps {
-			ids[app.ID] = true
+			k.apps[app.ID] = true
 			releases, err1 := tx.Releases(app.ID)
 			builds, err2 := tx.Builds(app.ID)
 			if err := errors.Join(err1, err2); err != nil {
 				return err
 			}
 			for _, r := range releases {
-				ids[r.ID] = true
+				k.outputs[r.ID] = true
 			}
 			for _, b := range builds {
-				ids[b.ID] = true
+				k.outputs[b.ID] = true
+				if b.Status == platform.Pending {
+					k.slugs[b.ID] = true
+				}
 			}
 		}
 		return nil
 	})
-	return ids, err
+	return k, err
 }

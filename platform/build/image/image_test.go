@@ -1,11 +1,9 @@
 package image
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +13,11 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	dockerimage "github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"niwa/platform/docker"
-	"niwa/platform/platformtest/need"
+	"niwa/platform/build/image/imagetest"
 )
 
 // bench is a Builder with an app to build for; what it made goes with the test.
@@ -33,11 +29,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	engine, err := docker.Connect(t.Context(), "test-"+uuid.NewString())
-	if err != nil {
-		need.Reason(t, "needs a running Docker engine: "+err.Error())
-	}
-	b := &bench{New(engine), t, uuid.NewString()}
+	b := &bench{New(imagetest.Engine(t)), t, uuid.NewString()}
 	t.Cleanup(func() {
 		made, err := b.List(context.Background())
 		if err == nil {
@@ -49,53 +41,12 @@ func newBench(t *testing.T) *bench {
 		if err != nil || len(made) > 0 {
 			t.Errorf("left behind: %v, %v", made, err)
 		}
-		engine.Close()
 	})
 	return b
 }
 
 // base is an image with the programs of busybox.
-func (b *bench) base() string {
-	b.t.Helper()
-	busybox := need.Tool(b.t, "busybox")
-	program, err := os.ReadFile(busybox)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var root bytes.Buffer
-	w := tar.NewWriter(&root)
-	add := func(h tar.Header, body []byte) {
-		h.Mode, h.Size = 0o755, int64(len(body))
-		if err := w.WriteHeader(&h); err != nil {
-			b.t.Fatal(err)
-		}
-		if _, err := w.Write(body); err != nil {
-			b.t.Fatal(err)
-		}
-	}
-	add(tar.Header{Name: "bin/busybox"}, program)
-	for _, name := range []string{"sh", "cat", "ls", "sleep", "find", "sort", "id", "env", "head", "touch"} {
-		add(tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
-	}
-	if err := w.Close(); err != nil {
-		b.t.Fatal(err)
-	}
-	name := "niwa-test/base:" + uuid.NewString()
-	answer, err := b.engine.ImageImport(b.t.Context(), dockerimage.ImportSource{Source: &root, SourceName: "-"}, name, dockerimage.ImportOptions{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer answer.Close()
-	if _, err := io.Copy(io.Discard, answer); err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() {
-		if _, err := b.engine.ImageRemove(context.Background(), name, dockerimage.RemoveOptions{PruneChildren: true}); err != nil {
-			b.t.Error(err)
-		}
-	})
-	return name
-}
+func (b *bench) base() string { return imagetest.Base(b.t, b.engine) }
 
 // source is a folder of files.
 func source(t *testing.T, files map[string]string) *os.Root {
