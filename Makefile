@@ -43,5 +43,14 @@ lint-shell:
 bench:
 	go test -run '^$$' -bench Platform -benchtime 1x -timeout 20m ./platform/platformtest
 
+# Deploys while clients keep an app busy:
+#   make bench-deploys REQUESTS=1000000 DEPLOYS=50 RUNTIME=process
+.PHONY: bench-deploys
+bench-deploys: export REQUESTS := $(or $(REQUESTS),1000000)
+bench-deploys: export DEPLOYS := $(or $(DEPLOYS),50)
+bench-deploys: export RUNTIME := $(or $(RUNTIME),process)
+bench-deploys:
+	go test -run '^$$' -bench Deploys -benchtime 1x -timeout 4h ./platform/platformtest
+
 clean:
 	rm -rf niwa dist

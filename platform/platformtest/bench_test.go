@@ -92,7 +92,7 @@ func sample(b *testing.B) string {
 	return dir
 }
 
-func git(b *testing.B, dir string, env []string, args ...string) {
+func git(b testing.TB, dir string, env []string, args ...string) {
 	b.Helper()
 	cmd := exec.Command("git", append([]string{"-c", "user.name=gardener", "-c", "user.email=gardener@localhost"}, args...)...)
 	cmd.Dir, cmd.Env = dir, env

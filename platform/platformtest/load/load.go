@@ -25,6 +25,11 @@ type Config struct {
 	Host     string // of an app that answers as Echo does
 	Clients  int    // how many requests are under way at any time
 	Requests int    // how many in all; 0 for as many as there are until Stop
+
+	// Check looks at the header of an answer that is as it must be to a
+	// request that began then; an error makes that one a failure. Nil checks
+	// nothing.
+	Check func(began time.Time, header http.Header) error
 }
 
 // patience is how long an answer may take: longer than the router lets a
@@ -94,10 +99,14 @@ func (l *Load) client() {
 			c, err = dial(l.cfg.Addr)
 		}
 		method, content := request(n)
+		var header http.Header
 		if err == nil {
-			err = c.ask(l.cfg.Host, method, content)
+			header, err = c.ask(l.cfg.Host, method, content)
 		}
 		took := time.Since(begin)
+		if err == nil && l.cfg.Check != nil {
+			err = l.cfg.Check(begin, header)
+		}
 		l.tally.add(phase, took, method, err)
 		l.ended.Add(1)
 		if c != nil && (err != nil || c.last) {
@@ -135,8 +144,9 @@ func dial(addr string) (*conn, error) {
 	return &conn{Conn: c, in: bufio.NewReader(c)}, nil
 }
 
-// ask makes a request. An error says how its answer is not the one it must have.
-func (c *conn) ask(host, method, content string) error {
+// ask makes a request, and returns the header of the answer. An error says how
+// that is not the one it must be.
+func (c *conn) ask(host, method, content string) (http.Header, error) {
 	c.SetDeadline(time.Now().Add(patience))
 	out := bufio.NewWriter(c)
 	if method == http.MethodGet {
@@ -145,24 +155,24 @@ func (c *conn) ask(host, method, content string) error {
 		fmt.Fprintf(out, "POST / HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", host, len(content), content)
 	}
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("sending: %w", cause(err))
+		return nil, fmt.Errorf("sending: %w", cause(err))
 	}
 	resp, err := http.ReadResponse(c.in, &http.Request{Method: method})
 	if err != nil {
-		return fmt.Errorf("no answer: %w", cause(err))
+		return nil, fmt.Errorf("no answer: %w", cause(err))
 	}
 	c.last = resp.Close
 	body, err := io.ReadAll(resp.Body)
 	switch {
 	case err != nil:
-		return fmt.Errorf("half an answer: %w", cause(err))
+		return nil, fmt.Errorf("half an answer: %w", cause(err))
 	case resp.StatusCode != http.StatusOK:
 		code := regexp.MustCompile(`code=H\d\d`).FindString(string(body))
-		return fmt.Errorf("status %d %s", resp.StatusCode, code)
+		return nil, fmt.Errorf("status %d %s", resp.StatusCode, code)
 	case string(body) != content:
-		return fmt.Errorf("the answer is not what was sent")
+		return nil, fmt.Errorf("the answer is not what was sent")
 	}
-	return nil
+	return resp.Header, nil
 }
 
 // cause leaves out the addresses, so that equal reasons read alike.

@@ -1,0 +1,200 @@
+package platformtest_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"niwa/platform/platformtest"
+	"niwa/platform/platformtest/load"
+	"niwa/platform/platformtest/need"
+)
+
+// site is the app echo on a niwa of its own.
+type site struct {
+	*platformtest.Program
+	dir     string // git repository
+	version int    // of echo that was pushed last
+	answers answers
+}
+
+const (
+	siteName = "garden"
+	sitePath = "/apps/" + siteName
+)
+
+// newSite has version 1 serve from two web dynos.
+func newSite(t testing.TB, runtime string) *site {
+	t.Helper()
+	need.Tool(t, "git")
+	s := &site{
+		Program: platformtest.Up(t, platformtest.Build(t), platformtest.Dir(t), "--runtime", runtime),
+		dir:     platformtest.Dir(t),
+	}
+	static(t, "echo", s.dir)
+	git(t, s.dir, os.Environ(), "init", "-q", "-b", "main")
+	s.do(t, "POST", "/apps", map[string]any{"name": siteName})
+	s.push(t)
+	s.scale(t, 2)
+	s.settled(t, 2)
+	return s
+}
+
+// static builds one of the programs of this folder for any Linux, into dir.
+func static(t testing.TB, program, dir string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, program), "./platform/platformtest/"+program)
+	build.Dir, build.Env = platformtest.Root(), append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", program, err, out)
+	}
+}
+
+// do makes a request to the API that must succeed.
+func (s *site) do(t testing.TB, method, path string, body any) {
+	t.Helper()
+	if status := s.Call(t, method, path, body, nil); status >= 300 {
+		t.Fatalf("%s %s: status %d", method, path, status)
+	}
+}
+
+// push deploys the next version. Every other one dies of SIGTERM.
+func (s *site) push(t testing.TB) {
+	t.Helper()
+	s.version++
+	procfile := fmt.Sprintf("web: ./echo --version %d --abrupt=%t\n", s.version, s.version%2 == 0)
+	if err := os.WriteFile(filepath.Join(s.dir, "Procfile"), []byte(procfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	git(t, s.dir, os.Environ(), "add", ".")
+	git(t, s.dir, os.Environ(), "commit", "-q", "-m", fmt.Sprint("version ", s.version))
+	git(t, s.dir, s.Environment(t), "push", "-q", "https"+strings.TrimPrefix(s.API, "http")+"/"+siteName+".git", "main")
+}
+
+func (s *site) scale(t testing.TB, web int) {
+	t.Helper()
+	s.do(t, "PATCH", sitePath+"/formation", map[string]any{"updates": []any{map[string]any{"type": "web", "quantity": web}}})
+}
+
+// dynoInfo is what the API says of a dyno.
+type dynoInfo struct {
+	ID, Name, State string
+	Release         struct{ Version int }
+}
+
+func (s *site) dynos(t testing.TB) (all []dynoInfo) {
+	t.Helper()
+	s.Call(t, "GET", sitePath+"/dynos", nil, &all)
+	return all
+}
+
+// current is the version of the app's current release.
+func (s *site) current(t testing.TB) int {
+	t.Helper()
+	var releases []struct {
+		Version int
+		Current bool
+	}
+	s.Call(t, "GET", sitePath+"/releases", nil, &releases)
+	for _, r := range releases {
+		if r.Current {
+			return r.Version
+		}
+	}
+	return 0
+}
+
+// settled waits until there are so many web dynos, all up and of the current
+// release.
+func (s *site) settled(t testing.TB, want int) {
+	t.Helper()
+	platformtest.Await(t, fmt.Sprintf("%d dynos of the current release", want), func() (string, bool) {
+		current, dynos := s.current(t), s.dynos(t)
+		n := 0
+		for _, d := range dynos {
+			if d.State == "up" && d.Release.Version == current {
+				n++
+			}
+		}
+		return fmt.Sprintf("%v, release %d", dynos, current), n == want && len(dynos) == want
+	})
+}
+
+// restart restarts the dynos of a name, or all, and waits until others are
+// in their places.
+func (s *site) restart(t testing.TB, name string) {
+	t.Helper()
+	before := map[string]bool{}
+	for _, d := range s.dynos(t) {
+		before[d.ID] = name == "" || d.Name == name
+	}
+	s.do(t, "DELETE", strings.TrimSuffix(sitePath+"/dynos/"+name, "/"), nil)
+	platformtest.Await(t, "dynos that are new", func() (string, bool) {
+		dynos := s.dynos(t)
+		for _, d := range dynos {
+			if before[d.ID] {
+				return fmt.Sprint(dynos), false
+			}
+		}
+		return "", true
+	})
+}
+
+// load has clients keep the site busy.
+func (s *site) load(check func(time.Time, http.Header) error) *load.Load {
+	return load.Start(load.Config{
+		Addr: strings.TrimPrefix(s.Router, "http://"), Host: siteName + "." + s.Domain,
+		Clients: clients, Check: check,
+	}, "at rest")
+}
+
+// clients is how many requests are under way at any time: they keep two cores
+// busy, and leave a deploy its share of them.
+const clients = 8
+
+// await waits until so many requests have ended.
+func await(t testing.TB, l *load.Load, ended int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Minute); l.Ended() < ended; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d requests have ended, want %d", l.Ended(), ended)
+		}
+	}
+}
+
+// answers holds answers to the order of versions: when one has answered, an
+// older one does not answer to what is asked later.
+type answers struct {
+	mu     sync.Mutex
+	newest int
+	since  time.Time
+}
+
+func (a *answers) check(began time.Time, header http.Header) error {
+	version, err := strconv.Atoi(header.Get("Version"))
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if version > a.newest {
+		a.newest, a.since = version, time.Now()
+	}
+	if version < a.newest && began.After(a.since) {
+		return fmt.Errorf("version %d answers after version %d did", version, a.newest)
+	}
+	return nil
+}
+
+func (a *answers) version() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.newest
+}
