@@ -70,6 +70,12 @@ func (d *dyno) open(task Task) (err error) {
 			return err
 		}
 	}
+	if task.Cols > 0 {
+		size := unix.Winsize{Col: uint16(task.Cols), Row: uint16(task.Rows)}
+		if err := unix.IoctlSetWinsize(0, unix.TIOCSWINSZ, &size); err != nil {
+			return fmt.Errorf("size of the terminal: %w", err)
+		}
+	}
 	if task.Output == "" {
 		return nil
 	}

@@ -44,6 +44,8 @@ type Task struct {
 	Output  string   `json:",omitempty"` // named pipe that becomes stdout and stderr; empty to keep those there are
 	Exit    string   `json:",omitempty"` // file to write to how the command ended, see home.Home.Ended
 	TTY     bool     `json:",omitempty"` // stdin is the controlling terminal; the command gets its foreground
+	Cols    int      `json:",omitempty"` // width to give that terminal, where it has none yet; 0 to leave it
+	Rows    int      `json:",omitempty"`
 	Sandbox *Sandbox `json:",omitempty"` // nil to see what niwa sees
 }
 

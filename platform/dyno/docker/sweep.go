@@ -1,0 +1,116 @@
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/network"
+	"golang.org/x/sync/errgroup"
+
+	"niwa/platform/dyno/home"
+)
+
+// Sweep implements dyno.Runner: it removes the containers, the folders and the
+// networks of dynos that this runner does not know.
+func (r *Runner) Sweep(ctx context.Context) error {
+	all, err := r.cfg.Engine.ContainerList(ctx, container.ListOptions{All: true, Filters: r.cfg.Engine.Mine(dynoLabel)})
+	if err != nil {
+		return fmt.Errorf("sweep dynos: %w", err)
+	}
+	var several errgroup.Group
+	several.SetLimit(4)
+	for _, c := range all {
+		if !r.knows(c.Labels[dynoLabel]) {
+			several.Go(func() error { _, err := r.remove(ctx, c.ID); return err })
+		}
+	}
+	return errors.Join(several.Wait(), r.sweepFolders(), r.sweepNetworks(ctx))
+}
+
+func (r *Runner) knows(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dynos[id] != nil
+}
+
+func (r *Runner) sweepFolders() error {
+	entries, err := os.ReadDir(r.cfg.Dir)
+	for _, e := range entries {
+		if !r.knows(e.Name()) {
+			err = errors.Join(err, home.Remove(filepath.Join(r.cfg.Dir, e.Name())))
+		}
+	}
+	return err
+}
+
+func (r *Runner) sweepNetworks(ctx context.Context) error {
+	all, err := r.cfg.Engine.NetworkList(ctx, network.ListOptions{Filters: r.cfg.Engine.Mine(appLabel)})
+	for _, n := range all {
+		err = errors.Join(err, r.networks.sweep(ctx, n.Labels[appLabel]))
+	}
+	return err
+}
+
+// remove removes a container, running or not, and says whether there was one.
+func (r *Runner) remove(ctx context.Context, name string) (found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	err = r.cfg.Engine.ContainerRemove(ctx, name, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	switch {
+	case errdefs.IsNotFound(err):
+		return false, nil
+	case errdefs.IsConflict(err): // its removal is in progress
+		return r.awaitRemoved(ctx, name)
+	}
+	return err == nil, err
+}
+
+func (r *Runner) awaitRemoved(ctx context.Context, name string) (bool, error) {
+	for {
+		if _, err := r.cfg.Engine.ContainerInspect(ctx, name); errdefs.IsNotFound(err) {
+			return true, nil
+		} else if err != nil {
+			return false, err
+		}
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// settleTime is how long an engine that has come back may take to make a
+// container that it was asked for before.
+const settleTime = 10 * time.Second
+
+// discard removes a container. If the engine does not answer it is removed in
+// the background when it does; it may be made only then.
+func (r *Runner) discard(name string) {
+	if _, err := r.remove(r.ctx, name); err == nil || r.ctx.Err() != nil {
+		return
+	}
+	r.background.Go(func() {
+		var answered time.Time
+		for pause := firstPause; answered.IsZero() || time.Since(answered) < settleTime; pause = min(2*pause, longestPause) {
+			select {
+			case <-time.After(pause):
+			case <-r.ctx.Done():
+				return // Sweep of the next runner finds it
+			}
+			found, err := r.remove(r.ctx, name)
+			if found {
+				return
+			}
+			if err == nil && answered.IsZero() {
+				answered = time.Now()
+			}
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"niwa/platform/dyno"
+)
+
+// notRun is the exit status of a first process that could not do its task.
+const notRun = 125
+
+// Pauses before the engine is asked again.
+const (
+	firstPause   = 20 * time.Millisecond
+	longestPause = time.Second
+)
+
+// see sees a dyno to its end, and removes what is left of it.
+func (r *Runner) see(d *instance) {
+	state, err := r.follow(d)
+	close(d.quiet)
+	if err != nil {
+		return // the runner is being closed, and the dyno goes on
+	}
+	close(d.over)
+	<-d.output
+	if d.terminal != nil {
+		d.terminal.close()
+	}
+	d.exit = d.ended(state)
+	r.discard(containerName(d.spec.ID))
+	d.err = d.home.Remove()
+	r.networks.leave(d.spec.App)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// Its exit can be asked for until a thousand more have ended.
+	if r.past = append(r.past, d.spec.ID); len(r.past) > 1000 {
+		delete(r.dynos, r.past[0])
+		r.past = r.past[1:]
+	}
+	close(d.done)
+}
+
+// follow returns the last state of a dyno's container, once the engine says
+// that it has ended. While the engine does not answer, or is not there, that
+// is not known.
+func (r *Runner) follow(d *instance) (last container.State, err error) {
+	exhausted := false
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		info, err := r.inspect(r.ctx, d.spec.ID)
+		switch {
+		case errdefs.IsNotFound(err): // somebody has removed it
+			return container.State{OOMKilled: exhausted}, nil
+		case err == nil && !info.State.Running:
+			last = *info.State
+			last.OOMKilled = last.OOMKilled || exhausted
+			return last, nil
+		case err == nil:
+			if exhausted, err = r.listen(d); err == nil {
+				continue // it has ended, which the next look shows
+			}
+		}
+		select {
+		case <-time.After(pause):
+		case <-r.ctx.Done():
+			return last, r.ctx.Err()
+		}
+	}
+}
+
+// listen listens to what the engine says of a dyno from its start on, until it
+// ends. One that runs out of memory loses a process or two; all of it is
+// killed then, as on Heroku.
+func (r *Runner) listen(d *instance) (exhausted bool, err error) {
+	ctx, cancel := context.WithCancel(r.ctx)
+	defer cancel()
+	name := containerName(d.spec.ID)
+	news, failed := r.cfg.Engine.Events(ctx, events.ListOptions{
+		Since:   fmt.Sprintf("%d.%09d", d.started.Unix(), d.started.Nanosecond()),
+		Filters: filters.NewArgs(filters.Arg("container", name), filters.Arg("event", "oom"), filters.Arg("event", "die")),
+	})
+	for {
+		select {
+		case event := <-news:
+			if event.Action == events.ActionDie {
+				return exhausted, nil
+			}
+			exhausted = true
+			if err := r.kill(ctx, d, "SIGKILL"); err != nil {
+				return exhausted, err
+			}
+		case err := <-failed:
+			return exhausted, err
+		}
+	}
+}
+
+// ended says how a dyno ended: as its first process wrote down, or else that
+// process has been killed itself.
+func (d *instance) ended(last container.State) dyno.Exit {
+	killed := dyno.Exit{Code: 137, Signal: "SIGKILL"}
+	if last.OOMKilled {
+		killed.Exhausted = true
+		return killed
+	}
+	if exit, ok := d.home.Ended(); ok {
+		return exit
+	}
+	if last.ExitCode == notRun {
+		return dyno.Exit{Code: notRun}
+	}
+	return killed
+}
+
+func (r *Runner) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	return r.cfg.Engine.ContainerInspect(ctx, containerName(id))
+}
+
+// kill sends a signal to a dyno's first process. That it has ended is fine.
+func (r *Runner) kill(ctx context.Context, d *instance, signal string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	err := r.cfg.Engine.ContainerKill(ctx, containerName(d.spec.ID), signal)
+	if errdefs.IsNotFound(err) || errdefs.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// signal is kill until the engine has taken it, or the dyno has ended.
+func (r *Runner) signal(ctx context.Context, d *instance, signal string) error {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := r.kill(ctx, d, signal)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-d.over:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+		case <-time.After(pause):
+		}
+	}
+}
