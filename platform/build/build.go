@@ -233,6 +233,9 @@ func (r *Request) check() error {
 	if err := errors.Join(checkUUID("build", r.ID), checkUUID("app", r.AppID)); err != nil {
 		return err
 	}
+	if r.Stack == platform.ContainerStack {
+		return nil // what follows is about programs that run here
+	}
 	if os.Geteuid() == 0 && r.UID == 0 {
 		return fmt.Errorf("build %s: the app has no Unix user of its own, and buildpacks do not run as root", r.ID)
 	}
