@@ -183,11 +183,12 @@ func (c *claimed) quiet(ctx context.Context, known func(id string) string) error
 // in it is now.
 func (c *claimed) replace(ctx context.Context, by string) (aside string, err error) {
 	if c.empty {
-		// What is renamed onto an empty directory takes its place at once.
 		if err := os.Remove(c.lock.Path()); err != nil {
 			return "", err
 		}
-		return "", os.Rename(by, c.dir)
+		// A directory may be renamed onto an empty one, though os.Rename
+		// thinks otherwise.
+		return "", syscall.Rename(by, c.dir)
 	}
 	same := func(id string) string { return id }
 	if err := c.quiet(ctx, same); err != nil {
