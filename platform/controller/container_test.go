@@ -202,6 +202,9 @@ func TestAPushWhoseSetupFailsReleasesNothingAndLeavesNoImage(t *testing.T) {
 		t.Errorf("%v\n%s", err, said)
 	}
 	all, err := images.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, made := range all {
 		if made.Build != "" {
 			t.Errorf("an image of a failed build is left: %v", made)

@@ -199,7 +199,7 @@ func TestAFaultIsToldFromAFailure(t *testing.T) {
 	b := newBench(t)
 	base := b.base()
 	for name, test := range map[string]struct{ dockerfile, want, said string }{
-		"a command that fails":    {"FROM " + base + "\nRUN echo dying; exit 3\n", "returned a non-zero code: 3", "dying\n"},
+		"a command that fails":    {"FROM " + base + "\nRUN echo dying; echo dead >&2; exit 3\n", "returned a non-zero code: 3", "dead\n"},
 		"an unknown instruction":  {"FROM " + base + "\nRUN true\nRUNN x\n", "line 3: unknown instruction: RUNN", ""},
 		"a file that is not sent": {"FROM scratch\nCOPY ../../etc/passwd /\n", "COPY failed", ""},
 		"an empty Dockerfile":     {"", "cannot be empty", ""},
@@ -207,7 +207,7 @@ func TestAFaultIsToldFromAFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, said, err := b.build(source(t, map[string]string{"Dockerfile": test.dockerfile}))
 			fault(t, err, test.want)
-			if !strings.Contains(said, test.said) {
+			if !strings.Contains(said, test.said) || strings.Contains(said, "\x1b") {
 				t.Errorf("said %s", said)
 			}
 		})

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"io"
 	"regexp"
 	"strings"
@@ -26,7 +27,13 @@ type watch struct {
 	line []byte
 }
 
-func (w *watch) Write(p []byte) (int, error) {
+// Write takes one message of the engine, which paints red what a program has
+// written to stderr. A transcript is for files too, so the paint comes off.
+func (w *watch) Write(message []byte) (int, error) {
+	p := message
+	if red, ok := bytes.CutPrefix(p, []byte("\x1b[91m")); ok {
+		p = bytes.TrimSuffix(red, []byte("\x1b[0m"))
+	}
 	for _, c := range p {
 		if c == '\n' {
 			w.look(strings.TrimSuffix(string(w.line), "\r"))
@@ -35,7 +42,8 @@ func (w *watch) Write(p []byte) (int, error) {
 			w.line = append(w.line, c)
 		}
 	}
-	return w.out.Write(p)
+	_, err := w.out.Write(p)
+	return len(message), err
 }
 
 func (w *watch) look(line string) {
