@@ -35,7 +35,7 @@ func arrows() map[string][]string {
 		"platform/dyno":           {},
 		"platform/dyno/home":      {"platform/dyno"},
 		"platform/dyno/pid1":      {},
-		"platform/dyno/docker":    {"platform/docker", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1"},
+		"platform/dyno/docker":    {"platform/docker", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/stack"},
 		"platform/dyno/process":   {"platform", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/proc"},
 		"platform/build":          {"platform", "platform/build/image", "platform/build/manifest", "platform/dyno"},
 		"platform/build/image":    {"platform/docker"},
@@ -57,6 +57,7 @@ func arrows() map[string][]string {
 
 		"router":        {"router/policy", "router/route"},
 		"router/route":  {},
+		"router/follow": {"router/route"},
 		"router/policy": {"router/route"},
 
 		"addons":          {},
