@@ -52,7 +52,7 @@ func TestADrainWaitsForEveryRouterToHaveTheTableAndToDrain(t *testing.T) {
 	dir := data(t)
 	p := startPlatform(t, dir, "old")
 	release := make(chan struct{})
-	drained := make(chan string, 2)
+	drained := make(chan string, 4)
 	var routers []*router
 	for range 2 {
 		var r *router
@@ -82,7 +82,10 @@ func TestADrainWaitsForEveryRouterToHaveTheTableAndToDrain(t *testing.T) {
 	if err := p.Drain(ctx, []string{"old"}); err != nil {
 		t.Errorf("Drain: %v", err)
 	}
-	for range 2 {
+	if len(drained) < 2 {
+		t.Errorf("%d routers drained", len(drained))
+	}
+	for range len(drained) {
 		if got := <-drained; got != "[old] with new" {
 			t.Errorf("drained %s", got)
 		}

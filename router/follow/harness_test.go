@@ -86,7 +86,6 @@ type router struct {
 	*Follower
 	live   *route.Live
 	record *Record
-	drains chan []string
 	said   *said
 	stop   func()
 }
