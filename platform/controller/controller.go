@@ -105,6 +105,7 @@ func (c *Controller) Start(ctx context.Context) error {
 		c.crew(app.ID).kick()
 	}
 	c.later(c.watchMemory)
+	c.later(c.sweepDaily)
 	return c.publish(ctx)
 }
 
@@ -164,24 +165,3 @@ func newID() string { return uuid.NewString() }
 
 // now is the present as the store keeps it: microseconds, UTC.
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
-// keyedLocks are mutexes by name, for work that must not overlap itself.
-type keyedLocks struct {
-	mu    sync.Mutex
-	locks map[string]*sync.Mutex
-}
-
-func (k *keyedLocks) lock(name string) (unlock func()) {
-	k.mu.Lock()
-	if k.locks == nil {
-		k.locks = map[string]*sync.Mutex{}
-	}
-	l := k.locks[name]
-	if l == nil {
-		l = &sync.Mutex{}
-		k.locks[name] = l
-	}
-	k.mu.Unlock()
-	l.Lock()
-	return l.Unlock
-}

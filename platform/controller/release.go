@@ -199,6 +199,9 @@ func (c *Controller) Rollback(ctx context.Context, nameOrID, release string) (r 
 		if err != nil {
 			return err
 		}
+		if to.Status == platform.Expired {
+			return platform.Invalid("Release v%d has expired: its slug is not kept any more. Push its commit again.", to.Version)
+		}
 		if to.Status != platform.Succeeded || to.SlugID == nil {
 			return platform.Invalid("Release v%d cannot be rolled back to: it has no slug, or it did not succeed.", to.Version)
 		}

@@ -17,9 +17,13 @@ func (c *Controller) slugPath(id string) string {
 }
 
 // sweep removes what is on disk and in the engine for apps, slugs and builds
-// that no longer exist: a destroyed app's, and what a crash left half made.
+// that no longer exist: a destroyed app's, what has become old, and what a
+// crash left half made.
 func (c *Controller) sweep(ctx context.Context) error {
 	defer c.locks.lock("sweep")()
+	if err := c.expire(ctx, now()); err != nil {
+		return err
+	}
 	found := map[string][]string{}
 	for _, dir := range []string{"repos", "cache", "logs", "slugs", "output"} {
 		entries, err := os.ReadDir(filepath.Join(c.Dir, dir))
@@ -59,11 +63,11 @@ func (c *Controller) sweep(ctx context.Context) error {
 type known struct {
 	apps    map[string]bool
 	slugs   map[string]bool // a slug has the id of its build, whose row is there before it
-	outputs map[string]bool // of builds and releases
+	outputs map[string]bool // of builds and releases that are not old
 }
 
 func (c *Controller) known(ctx context.Context) (known, error) {
-	k := known{map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	k, at := known{map[string]bool{}, map[string]bool{}, map[string]bool{}}, now()
 	err := c.Store.View(ctx, func(tx *store.Tx) error {
 		apps, err := tx.Apps()
 		if err != nil {
@@ -83,11 +87,11 @@ func (c *Controller) known(ctx context.Context) (known, error) {
 			if err := errors.Join(err1, err2); err != nil {
 				return err
 			}
-			for _, r := range releases {
-				k.outputs[r.ID] = true
+			for i, r := range releases {
+				k.outputs[r.ID] = isKept(i, len(releases), r.CreatedAt, at)
 			}
-			for _, b := range builds {
-				k.outputs[b.ID] = true
+			for i, b := range builds {
+				k.outputs[b.ID] = isKept(i, len(builds), b.CreatedAt, at)
 				if b.Status == platform.Pending {
 					k.slugs[b.ID] = true
 				}

@@ -19,6 +19,9 @@ func (tx *Tx) Slugs() ([]platform.Slug, error) {
 // InsertSlug adds a slug.
 func (tx *Tx) InsertSlug(s platform.Slug) error { return tx.insert(&s, nil) }
 
+// DeleteSlug removes a slug.
+func (tx *Tx) DeleteSlug(id string) error { return drop[platform.Slug](tx, "id = ?", id) }
+
 // Build finds a build of an app.
 func (tx *Tx) Build(appID, id string) (platform.Build, error) {
 	return one[platform.Build](tx, "build", "app_id = ? AND id = ?", appID, id)
