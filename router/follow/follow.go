@@ -63,6 +63,7 @@ type report struct {
 type drained struct {
 	ID    int64  `json:"id"`
 	Error string `json:"error,omitempty"`
+	Late  bool   `json:"late,omitempty"` // the error is that the time was over
 }
 
 type batch struct {

@@ -150,7 +150,7 @@ func (q *peer) drain(ctx context.Context, number int64, addrs []string) error {
 	case <-q.gone:
 		return errGone
 	case <-ctx.Done():
-		return fmt.Errorf("the router at %s (pid %d) has not drained: %w", q.router.URL, q.router.PID, ctx.Err())
+		return q.late(ctx.Err())
 	}
 }
 
@@ -197,11 +197,18 @@ func (q *peer) drained(d drained) {
 		return // nobody waits any more
 	}
 	delete(q.drains, d.ID)
-	if d.Error == "" {
+	switch {
+	case d.Error == "":
 		ended <- nil
-	} else {
+	case d.Late:
+		ended <- q.late(context.DeadlineExceeded)
+	default:
 		ended <- fmt.Errorf("the router at %s (pid %d): %s", q.router.URL, q.router.PID, d.Error)
 	}
+}
+
+func (q *peer) late(err error) error {
+	return fmt.Errorf("the router at %s (pid %d) has not drained: %w", q.router.URL, q.router.PID, err)
 }
 
 // hangUp ends the connection. Who finds it gone finds the router gone too.

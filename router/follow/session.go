@@ -2,6 +2,7 @@ package follow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -109,7 +110,7 @@ func (s *session) drain(d drainOrder) {
 	defer cancel()
 	answer := drained{ID: d.ID}
 	if err := s.follower.cfg.Drain(ctx, d.Addrs); err != nil {
-		answer.Error = err.Error()
+		answer.Error, answer.Late = err.Error(), errors.Is(err, context.DeadlineExceeded)
 	}
 	s.report(report{Drained: &answer})
 }
