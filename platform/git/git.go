@@ -63,17 +63,15 @@ type Server struct {
 
 	mu       sync.Mutex
 	closed   bool
-	swept    map[string]bool     // repositories used since the start
 	building map[string]bool     // apps with a build under way
 	running  map[*process]string // to the app it runs for
 }
 
-// New makes a Server. Nothing is written before the first request.
+// New makes a Server. Nothing is written before Sweep and the first request.
 func New(config Config) *Server {
 	return &Server{
 		Config:   config,
 		maxPush:  maxPush,
-		swept:    map[string]bool{},
 		building: map[string]bool{},
 		running:  map[*process]string{},
 	}

@@ -229,7 +229,16 @@ func TestWhatAKilledGitLeftDoesNotStandInTheWay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	clear(w.server.swept) // as after a start
+	half := filepath.Join(w.server.Dir, unborn+"123")
+	if err := os.Mkdir(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.server.Sweep(); err != nil { // as at a start
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(half); !os.IsNotExist(err) {
+		t.Errorf("half a repository is still there: %v", err)
+	}
 	w.commit(w.work, "second", nil)
 	w.must(w.work, "push", "heroku", "main")
 	if _, err := os.Stat(filepath.Join(repo, "objects/tmp_objdir-incoming-x")); !os.IsNotExist(err) {

@@ -104,23 +104,16 @@ func (s *Server) open(ctx context.Context, app platform.App) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dir := s.repo(app.ID)
-	if s.swept[app.ID] {
-		return dir, nil
-	}
-	err := sweep(dir)
+	_, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = s.create(ctx, dir)
 	}
-	if err != nil {
-		return "", err
-	}
-	s.swept[app.ID] = true
-	return dir, nil
+	return dir, err
 }
 
 // create makes an empty repository, whole or not at all.
 func (s *Server) create(ctx context.Context, dir string) error {
-	temp, err := os.MkdirTemp(s.Dir, "new-")
+	temp, err := os.MkdirTemp(s.Dir, unborn)
 	if err != nil {
 		return err
 	}
@@ -131,13 +124,32 @@ func (s *Server) create(ctx context.Context, dir string) error {
 	return os.Rename(temp, dir)
 }
 
-// sweep removes what a git that was killed left in a repository that no git
-// uses: half a push, and locks that would refuse every later one.
-func sweep(dir string) error {
-	if _, err := os.Stat(dir); err != nil {
-		return err
+// unborn begins the names of repositories that are being made.
+const unborn = "new-"
+
+// Sweep removes what gits left that were killed, or that a niwa left alone
+// when it was: repositories half made, half a push, and locks that would refuse
+// every later one. It comes before the first request.
+func (s *Server) Sweep() error {
+	entries, err := os.ReadDir(s.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	for _, pattern := range []string{"objects/tmp_objdir-*", "*.lock"} {
+	for _, e := range entries {
+		name := filepath.Join(s.Dir, e.Name())
+		switch {
+		case strings.HasPrefix(e.Name(), unborn):
+			err = errors.Join(err, os.RemoveAll(name))
+		case filepath.Ext(name) == ".git":
+			err = errors.Join(err, sweep(name))
+		}
+	}
+	return err
+}
+
+// sweep removes from one repository what its gits name as half made.
+func sweep(dir string) error {
+	for _, pattern := range []string{"*.lock", "gc.pid", "objects/tmp_objdir-*", "objects/??/tmp_obj_*", "objects/pack/tmp_*", "objects/pack/.tmp-*"} {
 		left, err := filepath.Glob(filepath.Join(dir, pattern))
 		if err != nil {
 			return err
@@ -185,7 +197,6 @@ func (s *Server) Remove(appID string) error {
 	s.kill(func(id string) bool { return id == appID })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.swept, appID)
 	return os.RemoveAll(s.repo(appID))
 }
 

@@ -92,6 +92,9 @@ func (i *Instance) start(ctx context.Context) (err error) {
 		return err
 	}
 	i.onStop(func(context.Context) error { return i.home.close() })
+	if err := i.home.freshTmp(); err != nil {
+		return spaceless(err)
+	}
 	ca, err := pki.Open(filepath.Join(i.cfg.Data, "ca"))
 	if err != nil {
 		return err
@@ -111,6 +114,9 @@ func (i *Instance) start(ctx context.Context) (err error) {
 		return err
 	}
 	i.wire(p)
+	if err := i.git.Sweep(); err != nil {
+		return err
+	}
 	if err := i.controller.EnsureAccount(ctx, i.home.email(), i.home.token); err != nil {
 		return err
 	}
