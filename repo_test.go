@@ -62,7 +62,7 @@ func arrows() map[string][]string {
 
 		"addons":          {},
 		"addons/catalog":  {"addons"},
-		"addons/engine":   {"addons", "platform/pki", "platform/proc"},
+		"addons/engine":   {"addons", "platform", "platform/docker", "platform/pki", "platform/proc"},
 		"addons/postgres": {"platform", "addons", "addons/catalog", "addons/engine", "platform/pki", "platform/proc"},
 		"addons/redis":    {"platform", "addons", "addons/catalog", "addons/engine", "platform/pki", "platform/proc"},
 
@@ -71,6 +71,7 @@ func arrows() map[string][]string {
 		// For tests, and for the tools of this repository.
 		"platform/platformtest":          {"platform", "platform/client", "platform/instance"},
 		"platform/platformtest/need":     {},
+		"platform/platformtest/standin":  {"platform/docker", "platform/platformtest/need"},
 		"platform/build/image/imagetest": {"platform/docker", "platform/platformtest/need"},
 		"platform/platformtest/load":     {},
 		"platform/platformtest/echo":     {"platform/platformtest/load"},
@@ -85,7 +86,7 @@ func arrows() map[string][]string {
 // forTests may be imported by the tests of every package: what is made for
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/load", "platform/dyno/dynotest", "platform/build/image/imagetest", "addons/addonstest",
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/dyno/dynotest", "platform/build/image/imagetest", "addons/addonstest",
 		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/pid1"}
 }
 

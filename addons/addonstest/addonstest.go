@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,32 +21,27 @@ import (
 	"niwa/platform/proc"
 )
 
-// Suite says what Run has to know of a provider.
+// Suite says what Run has to know of a provider on one of its engines.
 type Suite struct {
-	Open func(ctx context.Context, c Config) (Provider, error)
-	Mode engine.Mode
+	Open func(ctx context.Context, c engine.Config) (Provider, error)
+	// Config is what it is opened with, beyond what NewHome makes.
+	Config engine.Config
 	// Dial opens a client with the config of a resource.
 	Dial func(ctx context.Context, config map[string]string) (Client, error)
 	// Plan allows at most 20 connections, and Larger more.
 	Plan, Larger addons.Plan
 	// Durable says that data outlive the provider.
 	Durable bool
-	// Process is the id of the process that serves a resource; nil when niwa
-	// itself does.
-	Process func(id string) string
+	// Elsewhere says that so do servers, at an address of their own.
+	Elsewhere bool
+	// Unlimited says that connections are not limited, which Info tells.
+	Unlimited bool
+	// Kill ends the server of a resource at once; nil when niwa itself is it.
+	Kill func(t *testing.T, h *Home, id string)
 	// Remains looks for what a deprovisioned resource left behind.
-	Remains func(t *testing.T, dir, id string) []string
+	Remains func(t *testing.T, h *Home, id string) []string
 	// WriteRefused says that an error is a credential's lack of rights.
 	WriteRefused func(err error) bool
-}
-
-// Config is what a provider is opened with.
-type Config struct {
-	Dir   string
-	Procs *proc.Table
-	CA    *pki.Authority
-	Mode  engine.Mode
-	Log   *slog.Logger
 }
 
 // Provider is a provider that can be closed.
@@ -69,6 +65,19 @@ type Home struct {
 	CA    *pki.Authority
 	Procs *proc.Table
 	Log   *slog.Logger
+}
+
+// EngineDir is the directory of the provider.
+func (h *Home) EngineDir() string { return filepath.Join(h.Dir, "engine") }
+
+// Config is what a provider is opened with, for an engine.
+func (h *Home) Config(mode engine.Mode) engine.Config {
+	return h.complete(engine.Config{Choice: engine.Choice{Mode: mode}})
+}
+
+func (h *Home) complete(c engine.Config) engine.Config {
+	c.Dir, c.Procs, c.CA, c.Log = h.EngineDir(), h.Procs, h.CA, h.Log
+	return c
 }
 
 // NewHome makes a data directory that other users can pass through, as
@@ -135,16 +144,12 @@ func (s Suite) open(t *testing.T) *fixture {
 // reopen opens the provider on its directory, as a new niwa does.
 func (f *fixture) reopen(t *testing.T) {
 	t.Helper()
-	provider, err := f.Open(t.Context(), Config{
-		Dir: f.dir(), Procs: f.Procs, CA: f.CA, Mode: f.Mode, Log: f.Log,
-	})
+	provider, err := f.Open(t.Context(), f.complete(f.Suite.Config))
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Provider = provider
 }
-
-func (f *fixture) dir() string { return filepath.Join(f.Dir, "engine") }
 
 // provision provisions a new resource of the smaller plan.
 func (f *fixture) provision(t *testing.T) (id string, config map[string]string) {
@@ -241,4 +246,17 @@ func secret(t *testing.T, config map[string]string) string {
 		t.Fatalf("the URL holds no password worth the name")
 	}
 	return password
+}
+
+// KillProcess ends a process of niwa's at once, with all that came of it.
+func KillProcess(t *testing.T, procs *proc.Table, task string) {
+	t.Helper()
+	process, ok := procs.Get(task)
+	if !ok {
+		t.Fatalf("no process %s", task)
+	}
+	if err := syscall.Kill(process.Pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	<-process.Done()
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +34,9 @@ func information(t *testing.T, f *fixture) {
 	}
 	if facts["Plan"] != engine.HumanPlan(f.Plan.Name) || !strings.HasPrefix(facts["Connections"], "1/") {
 		t.Errorf("with one connection open: %v", facts)
+	}
+	if f.Unlimited != strings.Contains(facts["Connections"], "not enforced") {
+		t.Errorf("whether connections are limited: %q", facts["Connections"])
 	}
 	for name, value := range facts {
 		if strings.Contains(value, secret(t, config)) {
@@ -139,14 +141,7 @@ func secrecy(t *testing.T, f *fixture) {
 func killed(t *testing.T, f *fixture) {
 	id, config := f.provision(t)
 	put(t, f.dial(t, config), "kept", "yes")
-	process, ok := f.Procs.Get(f.Process(id))
-	if !ok {
-		t.Fatalf("no process %s", f.Process(id))
-	}
-	if err := syscall.Kill(process.Pid(), syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	<-process.Done()
+	f.Kill(t, f.Home, id)
 	eventually(t, "the same config works again", func() error {
 		client, err := f.Dial(t.Context(), config)
 		if err != nil {
@@ -173,7 +168,9 @@ func restart(t *testing.T, f *fixture) {
 	if err := f.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	f.refused(t, configs[0], "the provider is closed")
+	if !f.Elsewhere {
+		f.refused(t, configs[0], "the provider is closed")
+	}
 	if _, err := f.Provision(t.Context(), f.request("8c3a9e3e-57b8-4fd2-b2ad-3d1b4e7ec5a0")); err == nil {
 		t.Error("a closed provider provisions")
 	}

@@ -1,81 +1,104 @@
-// Package engine is what the data services stand on: it decides whether a
-// service runs on the real server's binaries that this machine has (native)
-// or on what niwa can fetch or carries inside (embedded), as which user, on
-// which port, and keeps a server running until it is told to stop.
+// Package engine is what the data services stand on: it decides what a
+// service runs on, as which user and on which port, and keeps a server running
+// until it is told to stop.
+//
+// A service is external when its server is elsewhere and an administrator's
+// URL of it was given; docker when the server runs in a container of a public
+// image; native when this machine has the server's own binaries; embedded when
+// niwa fetches or carries them.
 package engine
 
 import (
+	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"slices"
+	"strings"
 )
 
 // Mode is the engine that was asked for.
 type Mode string
 
-// The engines a service can run on. Auto prefers native.
+// The engines a service can run on. Auto takes the best there is.
 const (
 	Auto     Mode = "auto"
+	External Mode = "external"
+	Docker   Mode = "docker"
 	Native   Mode = "native"
 	Embedded Mode = "embedded"
 )
 
 // ParseMode reads the value of --engines.
 func ParseMode(s string) (Mode, error) {
-	switch m := Mode(s); m {
-	case Auto, Native, Embedded:
-		return m, nil
-	case "external", "docker":
-		return "", fmt.Errorf("engine %s is not available yet; use native or embedded", s)
+	modes := []Mode{Auto, External, Docker, Native, Embedded}
+	if !slices.Contains(modes, Mode(s)) {
+		return "", fmt.Errorf("unknown engine %q; use one of %v", s, modes)
 	}
-	return "", fmt.Errorf("unknown engine %q; use auto, native or embedded", s)
+	return Mode(s), nil
 }
 
 // Allows says whether a service may run on the engine e.
 func (m Mode) Allows(e Mode) bool { return m == Auto || m == e }
 
-// Report says what one service would run on, for niwa doctor.
-type Report struct {
-	Service string // heroku-postgresql
-	Engine  Mode   // empty when the service cannot run
-	Detail  string // "PostgreSQL 15.20 in /usr/lib/postgresql/15/bin"
-	Missing string // what would make it better or possible; empty when nothing is
-	Fix     string // how to get that
+// Choice is what was asked for a service.
+type Choice struct {
+	Mode  Mode
+	URL   string // of a server elsewhere, with an administrator's credentials; empty for none
+	Image string // that containers are made of
 }
 
-// Probe reports, without starting anything, what each service would run on.
-func Probe(mode Mode) []Report {
-	return []Report{probePostgres(mode), probeRedis(mode)}
+// Elsewhere says whether new add-ons go to the server of the URL.
+func (c Choice) Elsewhere() bool { return c.URL != "" && c.Mode.Allows(External) }
+
+// Here lists the engines that may run a server on this machine, the best
+// first. Data stay with the engine that wrote them last, while it is there: a
+// server may not read what a newer one wrote. Otherwise the server that is
+// installed comes before a container: it is there already, offline too, where
+// an image may be a minute's download or in no registry that answers.
+func (c Choice) Here(last Mode) []Mode {
+	modes := []Mode{Native, Docker, Embedded}
+	if slices.Contains(modes, last) {
+		modes = slices.Insert(modes, 0, last)
+	}
+	var allowed []Mode
+	for _, m := range modes {
+		if c.Mode.Allows(m) && !slices.Contains(allowed, m) {
+			allowed = append(allowed, m)
+		}
+	}
+	return allowed
 }
 
-func probePostgres(mode Mode) Report {
-	r := Report{Service: "heroku-postgresql"}
-	if found := FindPostgres(); mode.Allows(Native) && len(found) > 0 {
-		r.Engine, r.Detail = Native, fmt.Sprintf("PostgreSQL %s in %s", found[0].Version, found[0].Bin)
-		return r
+// parseURL reads the URL of a server elsewhere. No error of it holds the URL,
+// which is secret.
+func parseURL(text, defaultPort string, schemes ...string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" {
+		return nil, fmt.Errorf("it is not the URL of a server, such as %s://USER:PASSWORD@HOST:%s", schemes[0], defaultPort)
 	}
-	if mode.Allows(Embedded) {
-		r.Engine, r.Detail = Embedded, "PostgreSQL binaries, downloaded when the first database is made"
+	if strings.Contains(u.Host, ",") {
+		return nil, errors.New("the URL names several hosts; name one")
 	}
-	if mode.Allows(Native) {
-		r.Missing, r.Fix = fmt.Sprintf("PostgreSQL %d or newer", OldestPostgres), FixPostgres
+	if u.Port() == "" {
+		u.Host = net.JoinHostPort(u.Hostname(), defaultPort)
 	}
-	return r
+	return u, nil
 }
 
-func probeRedis(mode Mode) Report {
-	r := Report{Service: "heroku-redis"}
-	if found, ok := FindRedis(); mode.Allows(Native) && ok {
-		r.Engine, r.Detail = Native, fmt.Sprintf("redis-server %s in %s", found.Version, found.Path)
-		return r
-	}
-	if mode.Allows(Embedded) {
-		r.Engine, r.Detail = Embedded, "a Redis inside niwa: data are lost when niwa stops, and memory is not limited"
-	}
-	if mode.Allows(Native) {
-		r.Missing, r.Fix = "redis-server "+OldestRedis+" or newer", FixRedis
-	}
-	return r
+// PostgresURL reads the URL of a PostgreSQL server.
+func PostgresURL(text string) (*url.URL, error) {
+	return parseURL(text, "5432", "postgres", "postgresql")
 }
+
+// RedisURL reads the URL of a Redis server; rediss asks for TLS.
+func RedisURL(text string) (*url.URL, error) { return parseURL(text, "6379", "redis", "rediss") }
+
+// The images that the engine docker uses, if no other is asked for.
+const (
+	PostgresImage = "postgres:17"
+	RedisImage    = "redis:7"
+)
 
 // How to get what native engines need.
 const (

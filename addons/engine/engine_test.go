@@ -20,19 +20,54 @@ import (
 )
 
 func TestModes(t *testing.T) {
-	for _, mode := range []engine.Mode{engine.Auto, engine.Native, engine.Embedded} {
+	for _, mode := range []engine.Mode{engine.Auto, engine.External, engine.Docker, engine.Native, engine.Embedded} {
 		if got, err := engine.ParseMode(string(mode)); err != nil || got != mode {
 			t.Errorf("ParseMode(%q) = %q, %v", mode, got, err)
 		}
 	}
-	for text, want := range map[string]string{
-		"docker":   "engine docker is not available yet; use native or embedded",
-		"external": "engine external is not available yet; use native or embedded",
-		"":         "unknown engine",
-		"Native":   "unknown engine",
+	for _, text := range []string{"", "Native", "cloud"} {
+		if _, err := engine.ParseMode(text); err == nil || !strings.Contains(err.Error(), "external docker native") {
+			t.Errorf("ParseMode(%q): %v", text, err)
+		}
+	}
+}
+
+func TestTheOrderOfEngines(t *testing.T) {
+	for name, c := range map[string]struct {
+		choice    engine.Choice
+		last      engine.Mode
+		want      string
+		elsewhere bool
+	}{
+		"what is installed comes before a container": {engine.Choice{Mode: engine.Auto}, "", "[native docker embedded]", false},
+		"data stay with who wrote them":              {engine.Choice{Mode: engine.Auto}, engine.Docker, "[docker native embedded]", false},
+		"one that is asked for is the only one":      {engine.Choice{Mode: engine.Native}, engine.Docker, "[native]", false},
+		"a URL is for new add-ons":                   {engine.Choice{Mode: engine.Auto, URL: "x"}, engine.Native, "[native docker embedded]", true},
+		"external is nowhere here":                   {engine.Choice{Mode: engine.External, URL: "x"}, engine.Native, "[]", true},
+		"a URL is ignored where it is not allowed":   {engine.Choice{Mode: engine.Native, URL: "x"}, "", "[native]", false},
 	} {
-		if _, err := engine.ParseMode(text); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("ParseMode(%q): %v, want %q", text, err, want)
+		t.Run(name, func(t *testing.T) {
+			if got := fmt.Sprint(c.choice.Here(c.last)); got != c.want || c.choice.Elsewhere() != c.elsewhere {
+				t.Errorf("got %s, elsewhere %v", got, c.choice.Elsewhere())
+			}
+		})
+	}
+}
+
+func TestTheURLOfAServerElsewhere(t *testing.T) {
+	for text, want := range map[string]string{
+		"postgres://admin:geheim@db.example": "db.example:5432", "postgresql://a:b@[::1]:7/x?sslmode=require": "[::1]:7",
+	} {
+		if u, err := engine.PostgresURL(text); err != nil || u.Host != want {
+			t.Errorf("%v, %v", u, err)
+		}
+	}
+	if u, err := engine.RedisURL("rediss://:geheim@cache.example"); err != nil || u.Host != "cache.example:6379" {
+		t.Errorf("%v, %v", u, err)
+	}
+	for _, text := range []string{"redis://:geheim@x", "postgres://a:geheim@", "postgres://geheim%zz@x", "geheim", "postgres://a:geheim@x,y", "postgres://geheim@x:y"} {
+		if _, err := engine.PostgresURL(text); err == nil || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
@@ -88,23 +123,44 @@ func TestTheNewestInstallationComesFirstAndOldOnesNot(t *testing.T) {
 }
 
 func TestDoctorSaysWhatRunsAndWhatIsMissing(t *testing.T) {
-	empty := t.TempDir()
-	t.Setenv("PATH", empty)
-	for _, mode := range []engine.Mode{engine.Auto, engine.Native, engine.Embedded} {
-		for _, r := range engine.Probe(mode) {
-			if r.Engine != "" && !mode.Allows(r.Engine) {
-				t.Errorf("%s: %+v", mode, r)
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+	closed, open := "postgres://admin:geheim@127.0.0.1:1", listening(t)
+	for _, c := range []engine.Choice{
+		{Mode: engine.Auto}, {Mode: engine.Native}, {Mode: engine.Docker, Image: "postgres:17"}, {Mode: engine.Embedded},
+		{Mode: engine.External}, {Mode: engine.External, URL: closed}, {Mode: engine.Auto, URL: open}, {Mode: engine.External, URL: "geheim"},
+	} {
+		for _, r := range engine.Probe(t.Context(), c, c)[:1] {
+			if r.Engine != "" && !c.Mode.Allows(r.Engine) || (r.Engine == engine.External) != (c.URL == closed || c.URL == open) {
+				t.Errorf("%+v: %+v", c, r)
 			}
 			if (r.Engine == "") != (r.Detail == "") || (r.Missing == "") != (r.Fix == "") || r.Engine == "" && r.Missing == "" {
-				t.Errorf("%s: half a report: %+v", mode, r)
+				t.Errorf("%+v: half a report: %+v", c, r)
+			}
+			if strings.Contains(fmt.Sprint(r), "geheim") {
+				t.Errorf("it tells the secret: %+v", r)
+			}
+			if c.URL == open && r.Missing != "" || c.URL == closed && r.Missing == "" {
+				t.Errorf("whether it answers: %+v", r)
 			}
 		}
 	}
-	for _, r := range engine.Probe(engine.Embedded) {
+	for _, r := range engine.Probe(t.Context(), engine.Choice{Mode: engine.Embedded}, engine.Choice{Mode: engine.Embedded}) {
 		if r.Engine != engine.Embedded {
 			t.Errorf("%+v", r)
 		}
 	}
+}
+
+// listening is the URL of something that answers.
+func listening(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return "postgres://admin:geheim@" + l.Addr().String()
 }
 
 func TestARedisThatIsTooOldIsNone(t *testing.T) {
@@ -126,11 +182,12 @@ func TestARedisThatIsTooOldIsNone(t *testing.T) {
 }
 
 func TestAPortInUseIsTold(t *testing.T) {
-	port, err := engine.FreePort()
+	hosts := []string{"127.0.0.1", "127.0.0.2"}
+	port, err := engine.FreePort(hosts...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := engine.CheckPort(port); err != nil {
+	if err := engine.CheckPort(port, hosts...); err != nil {
 		t.Error(err)
 	}
 	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
@@ -138,8 +195,10 @@ func TestAPortInUseIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if err := engine.CheckPort(port); !errors.Is(err, engine.ErrPortTaken) || !strings.Contains(err.Error(), fmt.Sprint(port)) {
-		t.Errorf("got %v", err)
+	for _, hosts := range [][]string{hosts, {"127.0.0.1"}} {
+		if err := engine.CheckPort(port, hosts...); !errors.Is(err, engine.ErrPortTaken) || !strings.Contains(err.Error(), fmt.Sprint(port)) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

@@ -97,19 +97,30 @@ func FindRedis() (Redis, bool) {
 	return Redis{}, false
 }
 
-// version asks a program for its version. The shortest words that all these
-// programs use are "postgres (PostgreSQL) 15.20 (Debian …)", "postgres
-// (PostgreSQL) 18beta1" and "Redis server v=7.0.15 sha=…".
+// version asks a program for its version.
 func version(program string) (string, bool) {
 	out, err := exec.Command(program, "--version").Output()
 	if err != nil {
 		return "", false
 	}
-	found := regexp.MustCompile(`(?:\) |v=)(\d+(?:\.\d+)*)`).FindSubmatch(out)
+	return find(string(out))
+}
+
+// Version reads the numbers of what a server's program says of its version.
+func Version(said string) ([]int, bool) {
+	version, ok := find(said)
+	return numbers(version), ok
+}
+
+// find finds a version. The shortest words that all these programs use are
+// "postgres (PostgreSQL) 15.20 (Debian …)", "postgres (PostgreSQL) 18beta1"
+// and "Redis server v=7.0.15 sha=…".
+func find(said string) (string, bool) {
+	found := regexp.MustCompile(`(?:\) |v=)(\d+(?:\.\d+)*)`).FindStringSubmatch(said)
 	if found == nil {
 		return "", false
 	}
-	return string(found[1]), true
+	return found[1], true
 }
 
 func numbers(version string) []int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strconv"
 	"syscall"
 )
 
@@ -15,11 +16,11 @@ const (
 	lastPort  = 30000
 )
 
-// FreePort chooses a port that nothing listens on.
-func FreePort() (int, error) {
+// FreePort chooses a port that nothing listens on at any of the hosts.
+func FreePort(hosts ...string) (int, error) {
 	for range 100 {
 		port := firstPort + rand.IntN(lastPort-firstPort)
-		if CheckPort(port) == nil {
+		if CheckPort(port, hosts...) == nil {
 			return port, nil
 		}
 	}
@@ -29,14 +30,19 @@ func FreePort() (int, error) {
 // ErrPortTaken is wrapped by CheckPort's error when another process listens.
 var ErrPortTaken = errors.New("in use by another process")
 
-// CheckPort says whether a server could listen on a port of 127.0.0.1.
-func CheckPort(port int) error {
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("port %d, which the config vars of apps name, is %w; stop that process and start niwa again", port, ErrPortTaken)
+// CheckPort says whether a server could listen on a port of the hosts.
+func CheckPort(port int, hosts ...string) error {
+	for _, host := range hosts {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("port %d, which the config vars of apps name, is %w; stop that process and start niwa again", port, ErrPortTaken)
+		}
+		if err == nil {
+			err = l.Close()
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return l.Close()
+	return nil
 }

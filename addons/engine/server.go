@@ -1,36 +1,25 @@
 package engine
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"sync"
 	"time"
-
-	"niwa/platform/proc"
 )
 
-// Server is a child process that is started again whenever it ends by itself.
-// It outlives a niwa that is killed, and clients keep their connections: the
-// next niwa's Start takes it back.
-// Its fields are set before Start and stay as they are.
+// Server is a task that is started again whenever it ends by itself. Its
+// exported fields are set before Start and stay as they are.
 type Server struct {
-	ID      string // names it in the process table and in logs
-	Procs   *proc.Table
-	LogFile string // what one run writes; the run before is kept beside it as .old
-	Log     *slog.Logger
-
-	Command func() (*exec.Cmd, error)       // makes the command of one run
-	Ready   func(ctx context.Context) error // nil once the server answers
-	Signal  os.Signal                       // asks it to finish cleanly
-	Grace   time.Duration                   // how long that may take
+	Task
+	Launcher Launcher
+	Ready    func(ctx context.Context) error // nil once the server answers
+	Grace    time.Duration                   // how long it may take to finish
+	Log      *slog.Logger
 
 	mu    sync.Mutex
-	child *proc.Process // the present run, nil between runs
+	child Child         // the present run, nil between runs
 	ready chan struct{} // closed while the present run answers
 	quit  chan struct{} // closed by Stop
 	ended chan struct{} // closed when nothing is left running
@@ -46,10 +35,7 @@ const startTimeout = 60 * time.Second
 // left running, and it may be called again.
 func (s *Server) Start(ctx context.Context) error {
 	s.ready, s.quit, s.ended = make(chan struct{}), make(chan struct{}), make(chan struct{})
-	child, err := s.adopt(ctx)
-	if child == nil && err == nil {
-		child, err = s.run(ctx)
-	}
+	child, err := s.run(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,37 +71,24 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	child := s.child
 	s.mu.Unlock()
-	var err error
 	if child != nil {
-		err = child.Shutdown(ctx, s.Signal, s.Grace)
+		if err := child.Stop(ctx, s.Grace); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-s.ended:
-		return err
+		return nil
 	case <-ctx.Done():
-		return errors.Join(err, ctx.Err())
+		return ctx.Err()
 	}
-}
-
-// adopt takes back the server of a niwa that was killed. One that does not
-// answer is ended.
-func (s *Server) adopt(ctx context.Context) (*proc.Process, error) {
-	child, ok := s.Procs.Adopt(s.ID)
-	if !ok {
-		_, err := s.Procs.Sweep(s.ID)
-		return nil, err
-	}
-	if s.Ready(ctx) == nil {
-		return child, nil
-	}
-	return nil, child.Shutdown(ctx, s.Signal, s.Grace)
 }
 
 // run starts the server once, and waits until it answers.
-func (s *Server) run(ctx context.Context) (*proc.Process, error) {
+func (s *Server) run(ctx context.Context) (Child, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	child, err := s.spawn()
+	child, err := s.Launcher.Launch(ctx, s.Task)
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +99,8 @@ func (s *Server) run(ctx context.Context) (*proc.Process, error) {
 		}
 		select {
 		case <-child.Done():
-			code, _ := child.ExitCode()
-			return nil, fmt.Errorf("%s ended with status %d as it started: %s", s.ID, code, lastLines(s.LogFile))
+			err := fmt.Errorf("%s ended with status %d as it started: %s", s.ID, child.Status(), child.Tail())
+			return nil, errors.Join(err, child.Stop(context.WithoutCancel(ctx), 0))
 		case <-ctx.Done():
 			return nil, errors.Join(fmt.Errorf("%s does not answer: %w: %w", s.ID, context.Cause(ctx), err), child.Stop(context.WithoutCancel(ctx), 0))
 		case <-time.After(15 * time.Millisecond):
@@ -135,25 +108,8 @@ func (s *Server) run(ctx context.Context) (*proc.Process, error) {
 	}
 }
 
-func (s *Server) spawn() (*proc.Process, error) {
-	cmd, err := s.Command()
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Rename(s.LogFile, s.LogFile+".old"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	log, err := os.OpenFile(s.LogFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer log.Close() // the child has its own
-	cmd.Stdout, cmd.Stderr = log, log
-	return s.Procs.Start(s.ID, cmd)
-}
-
 // supervise starts the server again after each end that nobody asked for.
-func (s *Server) supervise(child *proc.Process) {
+func (s *Server) supervise(child Child) {
 	defer close(s.ended)
 	for child != nil {
 		<-child.Done()
@@ -161,14 +117,13 @@ func (s *Server) supervise(child *proc.Process) {
 		if s.stopping() {
 			return
 		}
-		code, signal := child.ExitCode()
-		s.Log.Warn("a data service ended and is started again", "server", s.ID, "status", code, "signal", signal)
+		s.Log.Warn("a data service ended and is started again", "server", s.ID, "status", child.Status())
 		child = s.revive()
 	}
 }
 
 // revive tries until the server runs or is told to stop; then it returns nil.
-func (s *Server) revive() *proc.Process {
+func (s *Server) revive() Child {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -181,7 +136,7 @@ func (s *Server) revive() *proc.Process {
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
 		child, err := s.run(ctx)
 		if err == nil && !s.up(child) { // told to stop just as it came up
-			err = child.Shutdown(context.Background(), s.Signal, s.Grace)
+			err = child.Stop(context.Background(), s.Grace)
 		} else if err == nil {
 			return child
 		}
@@ -198,7 +153,7 @@ func (s *Server) revive() *proc.Process {
 }
 
 // up says that the child answers; false when Stop came first and did not see it.
-func (s *Server) up(child *proc.Process) bool {
+func (s *Server) up(child Child) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping() {
@@ -223,14 +178,4 @@ func (s *Server) stopping() bool {
 	default:
 		return false
 	}
-}
-
-// lastLines is the end of a log, for an error message.
-func lastLines(file string) string {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err.Error()
-	}
-	lines := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-5):], []byte("; ")))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,39 +14,77 @@ import (
 	"time"
 
 	"niwa/addons/engine"
+	"niwa/platform/pki"
 	"niwa/platform/proc"
 )
 
-// shell is a server written in sh: it answers once the file "up" exists, and
-// says goodbye into "down".
-func shell(t *testing.T, script string) (*engine.Server, *proc.Table, string) {
+// home opens a provider's directory with a process table of its own.
+func home(t *testing.T, dir string, procs *proc.Table) *engine.Home {
 	t.Helper()
-	dir := t.TempDir()
+	ca, err := pki.Open(filepath.Join(dir, "ca"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := engine.Open(engine.Config{Dir: dir, CA: ca, Procs: procs, Log: slog.New(slog.NewTextHandler(&syncBuffer{}, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func openProcs(t *testing.T, dir string) *proc.Table {
+	t.Helper()
 	procs, err := proc.Open(filepath.Join(dir, "procs"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = procs.Close(context.Background()) })
+	return procs
+}
+
+// shell is a server written in sh: it answers once the file "up" exists, and
+// says goodbye into "down".
+func shell(t *testing.T, script string) (*engine.Server, *proc.Table, string) {
+	t.Helper()
+	dir := publicDir(t)
+	procs := openProcs(t, dir)
+	return shellIn(home(t, dir, procs), script), procs, dir
+}
+
+func shellIn(h *engine.Home, script string) *engine.Server {
+	work := filepath.Join(h.Dir, "work")
+	up := filepath.Join(work, "up")
 	return &engine.Server{
-		ID:      "shell",
-		Procs:   procs,
-		LogFile: filepath.Join(dir, "log"),
-		Log:     slog.New(slog.NewTextHandler(&syncBuffer{}, nil)),
-		Command: func() (*exec.Cmd, error) {
-			if err := os.Remove(filepath.Join(dir, "up")); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return nil, err
-			}
-			cmd := exec.Command("sh", "-c", script)
-			cmd.Dir = dir
-			return cmd, nil
+		Task: engine.Task{
+			ID: "shell", Dir: work, Args: []string{"/bin/sh", "-c", script},
+			Log: filepath.Join(h.Dir, "log"), Signal: syscall.SIGTERM,
+			Check: func() error {
+				if err := os.Remove(up); err != nil && !errors.Is(err, os.ErrNotExist) {
+					return err
+				}
+				return h.User.MkdirAll(work)
+			},
 		},
+		Launcher: h.Processes(),
 		Ready: func(context.Context) error {
-			_, err := os.Stat(filepath.Join(dir, "up"))
+			_, err := os.Stat(up)
 			return err
 		},
-		Signal: syscall.SIGTERM,
-		Grace:  5 * time.Second,
-	}, procs, dir
+		Grace: 5 * time.Second,
+		Log:   h.Log,
+	}
+}
+
+// publicDir is a directory that the servers' user can pass through.
+func publicDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for up := dir; up != os.TempDir() && up != "/"; up = filepath.Dir(up) {
+		if err := os.Chmod(up, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
 
 type syncBuffer struct {
@@ -94,14 +131,14 @@ func TestAServerThatIsKilledIsStartedAgain(t *testing.T) {
 }
 
 func TestAServerIsStoppedPolitelyAndForGood(t *testing.T) {
-	s, procs, dir := shell(t, serve)
+	s, procs, _ := shell(t, serve)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "down")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, "down")); err != nil {
 		t.Error("it was not asked to finish")
 	}
 	if _, runs := procs.Get("shell"); runs {
@@ -114,13 +151,10 @@ func TestAServerIsStoppedPolitelyAndForGood(t *testing.T) {
 
 // orphan starts a shell server as a niwa that is then killed, and returns its
 // number and the same server for the next niwa.
-func orphan(t *testing.T, script string) (*engine.Server, int) {
+func orphan(t *testing.T, script string) (next *engine.Server, procs *proc.Table, pid int) {
 	t.Helper()
 	s, procs, dir := shell(t, script)
-	cmd := exec.Command("sh", "-c", script)
-	cmd.Dir = dir
-	child, err := procs.Start("shell", cmd)
-	if err != nil {
+	if _, err := s.Launcher.Launch(t.Context(), s.Task); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(10 * time.Second)
@@ -130,42 +164,37 @@ func orphan(t *testing.T, script string) (*engine.Server, int) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	if s.Procs, err = proc.Open(filepath.Join(dir, "procs")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Procs.Close(context.Background()) })
-	return s, child.Pid()
+	child, _ := procs.Get("shell")
+	again := openProcs(t, dir)
+	return shellIn(home(t, dir, again), script), again, child.Pid()
 }
 
 func TestAServerThatOutlivedNiwaIsTakenBack(t *testing.T) {
-	s, pid := orphan(t, serve)
+	s, procs, pid := orphan(t, serve)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if child, ok := s.Procs.Get("shell"); !ok || child.Pid() != pid {
+	if child, ok := procs.Get("shell"); !ok || child.Pid() != pid {
 		t.Error("another was started")
 	}
 	if err := s.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, runs := s.Procs.Get("shell"); runs {
+	if _, runs := procs.Get("shell"); runs {
 		t.Error("it runs")
 	}
 }
 
-func TestAServerThatOutlivedNiwaAndDoesNotAnswerIsStartedAgain(t *testing.T) {
-	s, pid := orphan(t, serve)
-	dir := filepath.Dir(s.LogFile)
-	if err := os.Remove(filepath.Join(dir, "up")); err != nil {
-		t.Fatal(err)
-	}
+func TestAServerThatOutlivedNiwaWithAnotherConfigIsStartedAgain(t *testing.T) {
+	s, procs, pid := orphan(t, serve)
+	s.Config = "another"
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if child, ok := s.Procs.Get("shell"); !ok || child.Pid() == pid {
+	if child, ok := procs.Get("shell"); !ok || child.Pid() == pid {
 		t.Error("it is the old one, or none")
 	}
-	if _, err := os.Stat(filepath.Join(dir, "down")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, "down")); err != nil {
 		t.Error("the old one was not asked to finish")
 	}
 	if err := s.Stop(t.Context()); err != nil {

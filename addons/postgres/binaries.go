@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -19,33 +18,97 @@ import (
 
 // installation is what the cluster runs on.
 type installation struct {
-	engine.Postgres
-	engine engine.Mode
+	engine     engine.Mode
+	launcher   engine.Launcher
+	bin        string // directory of the programs; empty where they are on PATH
+	statements bool   // pg_stat_statements is there
 }
 
-// install finds the binaries for the cluster. A cluster that exists needs the
-// major version that made it; a new one gets the newest there is.
-func (p *Provider) install(ctx context.Context) (installation, error) {
+// program is how one of the installation's programs is called.
+func (in installation) program(name string) string { return filepath.Join(in.bin, name) }
+
+// install finds what the cluster can run on. One that exists needs the major
+// version that made it; a new one gets the newest there is.
+func (p *Provider) install(ctx context.Context, last engine.Mode) (installation, error) {
 	major, err := p.madeBy()
 	if err != nil {
 		return installation{}, err
 	}
-	fits := func(i engine.Postgres) bool { return major == 0 || i.Major == major }
-	found := engine.FindPostgres()
-	if i := slices.IndexFunc(found, fits); i >= 0 && p.Mode.Allows(engine.Native) {
-		return installation{found[i], engine.Native}, nil
+	var why []string
+	for _, mode := range p.Here(last) {
+		in, err := p.installed(ctx, mode, major, mode == last)
+		if err == nil || ctx.Err() != nil {
+			return in, errors.Join(err, ctx.Err())
+		}
+		why = append(why, err.Error())
 	}
-	if !p.Mode.Allows(engine.Embedded) {
-		return installation{}, missing(major, nil)
+	if len(why) == 0 {
+		why = []string{"start niwa with --engines auto"}
 	}
-	fetched, err := p.fetched(ctx)
-	if ctx.Err() != nil {
-		return installation{}, ctx.Err()
+	what := "PostgreSQL"
+	if major != 0 {
+		what = fmt.Sprintf("PostgreSQL %d, which the databases here were made with,", major)
 	}
-	if err != nil || !fits(fetched) {
-		return installation{}, missing(major, err)
+	return installation{}, platform.Errorf(platform.Unavailable, "%s cannot run here: %s.", what, strings.Join(why, "; "))
+}
+
+func (p *Provider) installed(ctx context.Context, mode engine.Mode, major int, last bool) (installation, error) {
+	switch mode {
+	case engine.Docker:
+		launcher, err := p.Containers(ctx)
+		if err == nil && major != 0 && !last {
+			err = p.checkImage(ctx, launcher, major)
+		}
+		// The public images have pg_stat_statements.
+		return installation{engine: mode, launcher: launcher, statements: true}, err
+	case engine.Embedded:
+		fetched, err := p.fetched(ctx)
+		if err != nil {
+			return installation{}, fmt.Errorf("its binaries cannot be downloaded (%w)", err)
+		}
+		if major != 0 && fetched.Major != major {
+			return installation{}, fmt.Errorf("the binaries for download are version %d", fetched.Major)
+		}
+		return p.binaries(mode, fetched), nil
 	}
-	return installation{fetched, engine.Embedded}, nil
+	for _, found := range engine.FindPostgres() {
+		if major == 0 || found.Major == major {
+			return p.binaries(mode, found), nil
+		}
+	}
+	return installation{}, errors.New("it is not installed (" + engine.FixPostgres + ")")
+}
+
+// checkImage makes sure that the image is of the major version.
+func (p *Provider) checkImage(ctx context.Context, l engine.Launcher, major int) error {
+	said, err := engine.Run(ctx, l, engine.Task{ID: "postgres-version", Dir: p.tlsDir(), Args: []string{"postgres", "--version"}})
+	if err != nil {
+		return err
+	}
+	if found, ok := engine.Version(said); !ok || found[0] != major {
+		return fmt.Errorf("the image %s is another version: %s", p.Image, said)
+	}
+	return nil
+}
+
+func (p *Provider) binaries(mode engine.Mode, in engine.Postgres) installation {
+	return installation{engine: mode, launcher: p.Processes(), bin: in.Bin, statements: hasStatements(in)}
+}
+
+// hasStatements looks where the extensions are: Debian has them under
+// /usr/share/postgresql/15, others beside bin.
+func hasStatements(in engine.Postgres) bool {
+	for _, dir := range []string{
+		filepath.Join(in.Bin, "../share/postgresql/extension"),
+		filepath.Join(in.Bin, fmt.Sprintf("../share/postgresql@%d/extension", in.Major)),
+		filepath.Join(in.Bin, "../share/extension"),
+		fmt.Sprintf("/usr/share/postgresql/%d/extension", in.Major),
+	} {
+		if _, err := os.Stat(filepath.Join(dir, "pg_stat_statements.control")); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // madeBy is the major version of the cluster on disk, 0 when there is none.
@@ -58,17 +121,6 @@ func (p *Provider) madeBy() (int, error) {
 		return 0, err
 	}
 	return strconv.Atoi(strings.TrimSpace(string(data)))
-}
-
-func missing(major int, fetch error) error {
-	message := "PostgreSQL is not installed"
-	if major != 0 {
-		message = fmt.Sprintf("PostgreSQL %d, which the databases here were made with, is not installed", major)
-	}
-	if fetch != nil {
-		message += fmt.Sprintf(", and its binaries cannot be downloaded (%v)", fetch)
-	}
-	return platform.Errorf(platform.Unavailable, "%s: %s.", message, engine.FixPostgres)
 }
 
 // fetched returns the embedded binaries, downloading them the first time.
@@ -120,7 +172,7 @@ func download(dir string) error {
 	if err := os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte(major), 0o600); err != nil {
 		return err
 	}
-	port, err := engine.FreePort()
+	port, err := engine.FreePort("127.0.0.1")
 	if err != nil {
 		return err
 	}

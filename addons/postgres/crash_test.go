@@ -45,7 +45,7 @@ func victim(dir string) error {
 		return err
 	}
 	home := &addonstest.Home{Dir: dir, CA: ca, Procs: procs, Log: slog.Default()}
-	p, err := postgres.New(context.Background(), config(home))
+	p, err := postgres.New(context.Background(), home.Config(engine.Native))
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func TestAServerOutlivesAKilledNiwaWithItsConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := postgres.New(t.Context(), config(&addonstest.Home{Dir: dir, CA: ca, Procs: procs, Log: slog.Default()}))
+	p, err := postgres.New(t.Context(), (&addonstest.Home{Dir: dir, CA: ca, Procs: procs, Log: slog.Default()}).Config(engine.Native))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func open(t *testing.T) (*postgres.Provider, *addonstest.Home) {
 	t.Helper()
 	needPostgres(t)
 	home := addonstest.NewHome(t)
-	p, err := postgres.New(t.Context(), config(home))
+	p, err := postgres.New(t.Context(), home.Config(engine.Native))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,10 +36,6 @@ func open(t *testing.T) (*postgres.Provider, *addonstest.Home) {
 		}
 	})
 	return p, home
-}
-
-func config(home *addonstest.Home) postgres.Config {
-	return postgres.Config{Dir: filepath.Join(home.Dir, "engine"), Procs: home.Procs, CA: home.CA, Mode: engine.Native, Log: home.Log}
 }
 
 func provision(t *testing.T, p *postgres.Provider) (id, url string) {
@@ -252,7 +248,7 @@ func TestAPortThatWasTakenMeanwhileIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	occupy(t, parseURL(t, url).Port)
-	again, err := postgres.New(t.Context(), config(home))
+	again, err := postgres.New(t.Context(), home.Config(engine.Native))
 	if err != nil {
 		t.Fatalf("the platform must come up all the same: %v", err)
 	}
@@ -275,7 +271,7 @@ func TestAStalePidFileIsNoObstacle(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = stranger.Process.Kill(); _ = stranger.Wait() })
 	writePidFile(t, filepath.Join(home.Dir, "engine", "cluster"), stranger.Process.Pid)
-	again, err := postgres.New(t.Context(), config(home))
+	again, err := postgres.New(t.Context(), home.Config(engine.Native))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 		engine.Row("Plan", engine.HumanPlan(plan.Name)),
 		engine.Row("Status", "Available"),
 		engine.Row("Connections", engine.Of(connections, plan.Connections)),
-		engine.Row("PG Version", c.Version),
+		engine.Row("PG Version", c.version),
 		engine.Row("Created", r.CreatedAt.Format("2006-01-02 15:04")),
 		engine.Row("Data Size", dataSize(used, plan)),
 		engine.Row("Tables", strconv.Itoa(tables)),
@@ -43,7 +43,7 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 		engine.Row("Rollback", "Unsupported"),
 		engine.Row("Continuous Protection", "Off"),
 		engine.Row("Maintenance", "not required"),
-		engine.Row("Engine", fmt.Sprintf("%s, PostgreSQL %s", c.engine, c.Version)),
+		engine.Row("Engine", fmt.Sprintf("%s, PostgreSQL %s", c.engine, c.version)),
 	}
 	return rows, nil
 }

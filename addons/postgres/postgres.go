@@ -1,18 +1,19 @@
-// Package postgres provisions PostgreSQL databases: one cluster, which only
-// this package administers, with a database and a role per add-on. A role
-// owns its database, may connect to no other, and has the connection limit of
-// its plan. The server listens on 127.0.0.1 alone and accepts nothing but TLS
-// and SCRAM, so that clients meet what Heroku has.
+// Package postgres provisions PostgreSQL databases, with a database and a role
+// for each add-on. A role owns its database and has the connection limit of
+// its plan.
 //
-// The cluster is made when the first database is; while there is none,
-// nothing runs and nothing is downloaded.
+// The server is a cluster of niwa's own, which nobody else administers: it
+// listens on this machine alone and accepts nothing but TLS and SCRAM, so that
+// clients meet what Heroku has, and a role can enter no database but its own.
+// It is made when the first database is; while there is none, nothing runs and
+// nothing is downloaded. Or it is a server elsewhere, that of an
+// administrator's URL; databases that were made here before stay here.
 package postgres
 
 import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -21,29 +22,17 @@ import (
 	"niwa/addons"
 	"niwa/addons/engine"
 	"niwa/platform"
-	"niwa/platform/pki"
-	"niwa/platform/proc"
 )
-
-// Config is what a provider works with.
-type Config struct {
-	Dir   string // everything is kept here; users of other processes must be able to traverse it
-	Procs *proc.Table
-	CA    *pki.Authority
-	Mode  engine.Mode
-	Log   *slog.Logger
-}
 
 // Provider is an addons.Provider of PostgreSQL databases.
 type Provider struct {
-	Config
-	user  engine.User
-	locks engine.Locks // by add-on
+	*engine.Home
 	fetch singleflight.Group
 
-	starting engine.Locks // of one key: who starts the cluster or closes the provider
-	running  *cluster     // nil until the cluster is needed
-	closed   bool
+	starting  engine.Locks // of one key: who starts a cluster or closes the provider
+	here      *cluster     // nil until it is needed
+	elsewhere *cluster     // the same
+	closed    bool
 }
 
 // Interface guards.
@@ -59,36 +48,57 @@ var (
 	_ addons.StatsResetter       = (*Provider)(nil)
 )
 
-// New opens the provider of a directory, and starts the cluster that the
-// directory may hold. A cluster that does not start is logged, and tried
-// again each time it is needed: it must not keep the platform down.
-func New(ctx context.Context, c Config) (*Provider, error) {
-	dir, err := filepath.Abs(c.Dir)
+// New opens the provider of a directory, starts the cluster that the directory
+// may hold, and finishes what an earlier niwa began. A server that does not
+// answer is logged, and tried again each time it is needed: it must not keep
+// the platform down.
+func New(ctx context.Context, c engine.Config) (*Provider, error) {
+	home, err := engine.Open(c)
 	if err != nil {
 		return nil, err
 	}
-	c.Dir = dir
-	user, err := engine.ServerUser()
+	p := &Provider{Home: home}
+	if err := p.clean(ctx); err != nil {
+		p.Log.Error("what an earlier niwa left could not be removed", "error", err)
+	}
+	if p.made() {
+		if _, err := p.cluster(ctx, false); err != nil {
+			p.Log.Error("the Postgres databases are not available", "error", err)
+		}
+	}
+	ids, err := p.IDs()
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{Config: c, user: user}
-	if err := os.MkdirAll(p.Dir, 0o711); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(p.recordsDir(), 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(p.Dir, 0o711); err != nil { // the server's user passes through
-		return nil, err
-	}
-	if _, err := os.Stat(p.dataDir()); errors.Is(err, fs.ErrNotExist) {
-		return p, nil
-	}
-	if _, err := p.cluster(ctx); err != nil {
-		p.Log.Error("the Postgres databases are not available", "error", err)
+	for _, id := range ids {
+		if err := p.resume(ctx, id); err != nil {
+			p.Log.Error("a Postgres database is not available", "addon", id, "error", err)
+		}
 	}
 	return p, nil
+}
+
+// clean removes what was half made when an earlier niwa was killed.
+func (p *Provider) clean(ctx context.Context) error {
+	err := p.Sweep(ctx, "postgres-") // initdb, but not the server
+	half, globErr := filepath.Glob(filepath.Join(p.Dir, "embedded", ".download-*"))
+	for _, dir := range append(half, p.workDir()) {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return errors.Join(err, globErr)
+}
+
+// resume finishes a change that was begun.
+func (p *Provider) resume(ctx context.Context, id string) error {
+	r, err := p.load(id)
+	if err != nil || r.Settled {
+		return err
+	}
+	_, _, unlock, err := p.open(ctx, id)
+	if err == nil {
+		unlock()
+	}
+	return err
 }
 
 // Close stops the cluster: connections are ended, data are on disk when it
@@ -100,16 +110,17 @@ func (p *Provider) Close(ctx context.Context) error {
 	}
 	defer unlock()
 	p.closed = true
-	if p.running == nil {
+	if p.here == nil {
 		return nil
 	}
-	err = p.running.server.Stop(ctx)
-	p.running = nil
+	err = p.here.server.Stop(ctx)
+	p.here = nil
 	return err
 }
 
-// cluster returns the cluster, running; the first caller starts it.
-func (p *Provider) cluster(ctx context.Context) (*cluster, error) {
+// cluster returns the server here, running, or the one elsewhere; the first
+// caller starts it, or looks whether it will do.
+func (p *Provider) cluster(ctx context.Context, elsewhere bool) (*cluster, error) {
 	unlock, err := p.starting.Lock(ctx, "")
 	if err != nil {
 		return nil, err
@@ -118,13 +129,24 @@ func (p *Provider) cluster(ctx context.Context) (*cluster, error) {
 	switch {
 	case p.closed:
 		return nil, platform.Errorf(platform.Unavailable, "Postgres is shutting down.")
-	case p.running != nil:
-		return p.running, p.running.server.Await(ctx)
+	case elsewhere:
+		if p.elsewhere == nil {
+			p.elsewhere, err = p.meet(ctx)
+		}
+		return p.elsewhere, err
+	case p.here != nil:
+		return p.here, p.here.server.Await(ctx)
 	}
-	p.running, err = p.start(ctx)
-	return p.running, err
+	p.here, err = p.start(ctx)
+	return p.here, err
 }
 
-func (p *Provider) dataDir() string    { return filepath.Join(p.Dir, "cluster") }
-func (p *Provider) tlsDir() string     { return filepath.Join(p.Dir, "tls") }
-func (p *Provider) recordsDir() string { return filepath.Join(p.Dir, "addons") }
+// made says whether there is a cluster here.
+func (p *Provider) made() bool {
+	_, err := os.Stat(p.dataDir())
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+func (p *Provider) dataDir() string { return filepath.Join(p.Dir, "cluster") }
+func (p *Provider) tlsDir() string  { return filepath.Join(p.Dir, "tls") }
+func (p *Provider) workDir() string { return filepath.Join(p.Dir, "initdb") }

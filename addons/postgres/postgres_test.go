@@ -23,34 +23,33 @@ func plan(name string, connections int) addons.Plan {
 	return addons.Plan{Name: "heroku-postgresql:" + name, Connections: connections, StorageBytes: 1 << 30}
 }
 
-func suite(mode engine.Mode) addonstest.Suite {
+func suite(c engine.Config) addonstest.Suite {
 	return addonstest.Suite{
-		Mode: mode,
-		Open: func(ctx context.Context, c addonstest.Config) (addonstest.Provider, error) {
-			return postgres.New(ctx, postgres.Config(c))
+		Config: c,
+		Open: func(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
+			return postgres.New(ctx, c)
 		},
 		Dial:    dial,
 		Plan:    plan("essential-0", 4),
 		Larger:  plan("standard-0", 7),
 		Durable: true,
-		Process: func(string) string { return "postgres" },
-		Remains: remains,
-		WriteRefused: func(err error) bool {
-			var e *pgconn.PgError
-			return errors.As(err, &e) && e.Code == "42501" // insufficient_privilege
+		Kill:    func(t *testing.T, h *addonstest.Home, _ string) { addonstest.KillProcess(t, h.Procs, "postgres") },
+		Remains: func(t *testing.T, h *addonstest.Home, id string) []string {
+			return remains(t, superuser(t, h.EngineDir()), id, "d", "u")
 		},
+		WriteRefused: func(err error) bool { return code(err) == "42501" }, // insufficient_privilege
 	}
 }
 
 func TestTheNativeEngineKeepsTheContract(t *testing.T) {
 	needPostgres(t)
-	addonstest.Run(t, suite(engine.Native))
+	addonstest.Run(t, suite(only(engine.Native)))
 }
 
 func TestTheEmbeddedEngineKeepsTheContract(t *testing.T) {
-	s := suite(engine.Embedded)
-	s.Open = func(ctx context.Context, c addonstest.Config) (addonstest.Provider, error) {
-		p, err := postgres.New(ctx, postgres.Config(c))
+	s := suite(only(engine.Embedded))
+	s.Open = func(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
+		p, err := postgres.New(ctx, c)
 		if err != nil {
 			return nil, err
 		}
@@ -63,6 +62,8 @@ func TestTheEmbeddedEngineKeepsTheContract(t *testing.T) {
 	}
 	addonstest.Run(t, s)
 }
+
+func only(mode engine.Mode) engine.Config { return engine.Config{Choice: engine.Choice{Mode: mode}} }
 
 func needPostgres(t testing.TB) {
 	t.Helper()
@@ -130,11 +131,12 @@ func superuser(t *testing.T, dir string) *pgx.Conn {
 	return conn
 }
 
-func remains(t *testing.T, dir, id string) []string {
+// remains lists what a server has of an add-on.
+func remains(t *testing.T, server *pgx.Conn, id, databases, roles string) []string {
 	t.Helper()
-	rows, err := superuser(t, dir).Query(t.Context(),
+	rows, err := server.Query(t.Context(),
 		"select datname from pg_database where datname = $1 union all select rolname from pg_roles where rolname = any($2)",
-		engine.Name("d", "database", id), []string{engine.Name("u", "role", id, "default"), engine.Name("u", "role", id, "readonly")})
+		engine.Name(databases, "database", id), []string{engine.Name(roles, "role", id, "default"), engine.Name(roles, "role", id, "readonly")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,56 +4,48 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
-	"time"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"niwa/addons"
+	"niwa/addons/engine"
 	"niwa/platform"
 )
 
 // Provision makes a database and the role that owns it.
 func (p *Provider) Provision(ctx context.Context, req addons.Request) (addons.Resource, error) {
-	unlock, err := p.locks.Lock(ctx, req.ID)
+	unlock, err := p.Locks.Lock(ctx, req.ID)
 	if err != nil {
 		return addons.Resource{}, err
 	}
 	defer unlock()
-	c, err := p.cluster(ctx)
+	r, err := p.load(req.ID)
+	if engine.IsMissing(err) {
+		r, err = newRecord(req.ID, p.Elsewhere()), nil
+	}
+	if err != nil {
+		return addons.Resource{}, err
+	}
+	c, err := p.cluster(ctx, r.Elsewhere)
 	if err != nil {
 		return addons.Resource{}, err
 	}
 	if err := c.checkOptions(req.Options); err != nil {
 		return addons.Resource{}, err
 	}
-	r, err := p.load(req.ID)
-	if isMissing(err) {
-		r, err = record{
-			ID:          req.ID,
-			CreatedAt:   time.Now().UTC(),
-			Credentials: map[string]credential{addons.Default: newCredential(req.ID, addons.Default)},
-		}, nil
-	}
-	if err != nil {
-		return addons.Resource{}, err
-	}
 	r.Plan = req.Plan
-	if err := p.save(r); err != nil {
-		return addons.Resource{}, err
-	}
-	if err := c.apply(ctx, r); err != nil {
+	if err := p.settle(&r, func() error { return c.apply(ctx, r) }); err != nil {
 		return addons.Resource{}, err
 	}
 	return addons.Resource{
 		Config: c.config(r, addons.Default),
 		Engine: string(c.engine),
 		Message: fmt.Sprintf("Database %s runs on PostgreSQL %s (%s engine).\nUse `heroku pg:psql` to open it.",
-			r.database(), c.Version, c.engine),
+			r.database(), c.version, c.engine),
 	}, nil
 }
 
@@ -63,9 +55,9 @@ func (c *cluster) checkOptions(options map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		value := options[name]
 		switch {
-		case name == "version" && value == strconv.Itoa(c.Major):
+		case name == "version" && value == strconv.Itoa(c.major):
 		case name == "version":
-			return platform.Invalid("PostgreSQL %s is not available here; this installation is version %d.", value, c.Major)
+			return platform.Invalid("PostgreSQL %s is not available here; this installation is version %d.", value, c.major)
 		default:
 			return platform.Invalid("The option --%s is not available for Postgres here.", name)
 		}
@@ -75,34 +67,41 @@ func (c *cluster) checkOptions(options map[string]string) error {
 
 // ChangePlan applies the limits of another plan to a database as it is.
 func (p *Provider) ChangePlan(ctx context.Context, id string, plan addons.Plan) error {
-	r, c, unlock, err := p.open(ctx, id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	r.Plan = plan
-	if err := p.save(r); err != nil {
-		return err
-	}
-	return c.apply(ctx, r)
+	_, _, err := p.change(ctx, id, func(r *record) (bool, error) {
+		changed := r.Plan != plan
+		r.Plan = plan
+		return changed, nil
+	}, func(c *cluster, r record) error { return c.apply(ctx, r) })
+	return err
 }
 
 // Deprovision drops the database and its roles, whoever is connected.
 func (p *Provider) Deprovision(ctx context.Context, id string) error {
-	r, c, unlock, err := p.open(ctx, id)
-	if isMissing(err) {
+	unlock, err := p.Locks.Lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := p.load(id)
+	if engine.IsMissing(err) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	if !r.Elsewhere && !p.made() { // a first provisioning did not get far
+		return p.Forget(id)
+	}
+	c, err := p.cluster(ctx, r.Elsewhere)
+	if err != nil {
+		return err
+	}
 	err = c.admin(ctx, func(conn *pgx.Conn) error {
-		if err := do(ctx, conn, "drop database if exists %s with (force)", ident(r.database())); err != nil {
+		if err := c.dropDatabase(ctx, conn, r); err != nil {
 			return err
 		}
-		for _, login := range r.Credentials {
-			if err := c.dropRole(ctx, conn, login.Role); err != nil {
+		for _, role := range r.roles() {
+			if err := c.dropRole(ctx, conn, role); err != nil {
 				return err
 			}
 		}
@@ -111,15 +110,12 @@ func (p *Provider) Deprovision(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Remove(p.recordFile(id)); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return p.Forget(id)
 }
 
 // apply makes the server have what the record says. It may be repeated.
 func (c *cluster) apply(ctx context.Context, r record) error {
-	return c.admin(ctx, func(conn *pgx.Conn) error {
+	err := c.admin(ctx, func(conn *pgx.Conn) error {
 		if err := c.applyRole(ctx, conn, r, addons.Default); err != nil {
 			return err
 		}
@@ -131,8 +127,12 @@ func (c *cluster) apply(ctx context.Context, r record) error {
 				return err
 			}
 		}
-		return do(ctx, conn, "alter database %s connection limit %d", ident(r.database()), limit(r.Plan))
+		return do(ctx, conn, "alter database %s connection limit %d", ident(r.database()), c.limit(r.Plan))
 	})
+	if err != nil {
+		return err
+	}
+	return c.applyGrants(ctx, r)
 }
 
 // createDatabase makes the database, unless it is there, and opens it once
@@ -153,27 +153,25 @@ func (c *cluster) createDatabase(ctx context.Context, conn *pgx.Conn, r record) 
 	return do(ctx, conn, "alter database %s allow_connections true", name)
 }
 
+func (c *cluster) dropDatabase(ctx context.Context, conn *pgx.Conn, r record) error {
+	return do(ctx, conn, "drop database if exists %s with (force)", ident(r.database()))
+}
+
+// limit is how many connections a database takes. A superuser's are not
+// counted; other administrators need one.
+func (c *cluster) limit(plan addons.Plan) int {
+	if plan.Connections > 0 && !c.superuser {
+		return plan.Connections + 1
+	}
+	return limit(plan)
+}
+
 // limit is a plan's connection limit in SQL, where -1 means none.
 func limit(plan addons.Plan) int {
 	if plan.Connections == 0 {
 		return -1
 	}
 	return plan.Connections
-}
-
-// admin calls f with a connection to the cluster's own database.
-func (c *cluster) admin(ctx context.Context, f func(*pgx.Conn) error) error {
-	return c.in(ctx, "postgres", f)
-}
-
-// in calls f with the superuser's connection to a database.
-func (c *cluster) in(ctx context.Context, database string, f func(*pgx.Conn) error) error {
-	conn, err := c.connect(ctx, database)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	return f(conn)
 }
 
 // do executes a statement that takes no parameters. Its arguments are
@@ -185,7 +183,5 @@ func do(ctx context.Context, conn *pgx.Conn, format string, args ...any) error {
 
 func ident(name string) string { return pgx.Identifier{name}.Sanitize() }
 
-func isMissing(err error) bool {
-	var e *platform.Error
-	return errors.As(err, &e) && e.ID == platform.NotFound
-}
+// quote writes a string as postgresql.conf and SQL take it.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

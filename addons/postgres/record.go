@@ -2,24 +2,20 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"niwa/addons"
 	"niwa/addons/engine"
-	"niwa/platform"
 )
 
 // record is what is kept of an add-on beside its database. It is written
 // before the server is told, so that whatever the server has can be removed
-// again.
+// again, and what it has not been told can be said again.
 type record struct {
 	ID          string                `json:"id"`
+	Elsewhere   bool                  `json:"elsewhere"` // on the external server
+	Settled     bool                  `json:"settled"`   // the server has all of this
 	Plan        addons.Plan           `json:"plan"`
 	CreatedAt   time.Time             `json:"created_at"`
 	Credentials map[string]credential `json:"credentials"`
@@ -31,66 +27,97 @@ type credential struct {
 	Password string `json:"password"`
 }
 
+func newRecord(id string, elsewhere bool) record {
+	r := record{ID: id, Elsewhere: elsewhere, CreatedAt: time.Now().UTC(), Credentials: map[string]credential{}}
+	r.addCredential(addons.Default)
+	return r
+}
+
+func (r record) addCredential(name string) {
+	r.Credentials[name] = credential{Role: engine.Name(r.prefix("u"), "role", r.ID, name), Password: engine.Password()}
+}
+
 // database is the name of the add-on's database.
-func (r record) database() string { return engine.Name("d", "database", r.ID) }
+func (r record) database() string { return engine.Name(r.prefix("d"), "database", r.ID) }
+
+// prefix begins a name: as on Heroku, and where others have their databases
+// so that they see whose it is.
+func (r record) prefix(heroku string) string {
+	if r.Elsewhere {
+		return "niwa_" + heroku
+	}
+	return heroku
+}
 
 func (r record) owner() string { return r.Credentials[addons.Default].Role }
 
-func newCredential(id, name string) credential {
-	return credential{Role: engine.Name("u", "role", id, name), Password: engine.Password()}
+// roles are those of all credentials.
+func (r record) roles() []string {
+	var all []string
+	for _, c := range r.Credentials {
+		all = append(all, c.Role)
+	}
+	return all
 }
 
 // config is what apps get. The scheme is the one that the heroku CLI looks
-// for, and the host one with which it makes psql insist on TLS.
+// for, and the host here one with which it makes psql insist on TLS.
 func (c *cluster) config(r record, credentialName string) map[string]string {
 	login := r.Credentials[credentialName]
-	u := url.URL{
-		Scheme: "postgres",
-		User:   url.UserPassword(login.Role, login.Password),
-		Host:   fmt.Sprintf("127.0.0.1:%d", c.port),
-		Path:   "/" + r.database(),
-	}
+	u := c.address
+	u.User, u.Path = url.UserPassword(login.Role, login.Password), "/"+r.database()
 	return map[string]string{"URL": u.String()}
 }
 
-func (p *Provider) recordFile(id string) string { return filepath.Join(p.recordsDir(), id+".json") }
+func (p *Provider) load(id string) (r record, err error) { return r, p.Load(id, &r) }
 
-// load reads the record of an add-on.
-func (p *Provider) load(id string) (record, error) {
-	var r record
-	if err := engine.CheckID(id); err != nil {
-		return r, err
-	}
-	err := engine.Load(p.recordFile(id), &r)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, platform.Missing("add_on")
-	}
-	return r, err
-}
-
-func (p *Provider) save(r record) error { return engine.Save(p.recordFile(r.ID), r) }
-
-// hasAddons says whether any database has been asked for.
-func (p *Provider) hasAddons() bool {
-	entries, err := os.ReadDir(p.recordsDir())
-	return err != nil || len(entries) > 0 // when in doubt, somebody knows the port
-}
-
-// open locks an add-on that exists, reads its record and starts the cluster.
+// open locks an add-on that exists, reads its record and has its server
+// answer, and have what the record says.
 func (p *Provider) open(ctx context.Context, id string) (record, *cluster, func(), error) {
-	unlock, err := p.locks.Lock(ctx, id)
+	unlock, err := p.Locks.Lock(ctx, id)
 	if err != nil {
 		return record{}, nil, nil, err
 	}
 	r, err := p.load(id)
-	if err != nil {
-		unlock()
-		return record{}, nil, nil, err
+	var c *cluster
+	if err == nil {
+		c, err = p.cluster(ctx, r.Elsewhere)
 	}
-	c, err := p.cluster(ctx)
+	if err == nil && !r.Settled {
+		err = p.settle(&r, func() error { return c.apply(ctx, r) })
+	}
 	if err != nil {
 		unlock()
 		return record{}, nil, nil, err
 	}
 	return r, c, unlock, nil
+}
+
+// change changes an add-on's record, and has act bring its server in line;
+// unless edit says that there is nothing to do.
+func (p *Provider) change(ctx context.Context, id string, edit func(*record) (bool, error), act func(*cluster, record) error) (record, *cluster, error) {
+	r, c, unlock, err := p.open(ctx, id)
+	if err != nil {
+		return r, nil, err
+	}
+	defer unlock()
+	changed, err := edit(&r)
+	if err != nil || !changed {
+		return r, c, err
+	}
+	return r, c, p.settle(&r, func() error { return act(c, r) })
+}
+
+// settle has act bring the server in line with the record. Wherever it is cut
+// off, the record says that it has to be done.
+func (p *Provider) settle(r *record, act func() error) error {
+	r.Settled = false
+	if err := p.Save(r.ID, r); err != nil {
+		return err
+	}
+	if err := act(); err != nil {
+		return err
+	}
+	r.Settled = true
+	return p.Save(r.ID, r)
 }

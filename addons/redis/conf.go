@@ -1,11 +1,14 @@
 package redis
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 
 	"niwa/addons"
 )
@@ -30,15 +33,24 @@ func directives(r record) []directive {
 	}
 }
 
-// configFile is the whole redis.conf. Every write is in the append-only file
-// before it is answered, so that a killed server loses nothing; what the
-// machine's own crash can take is the last second's.
-func configFile(r record) string {
-	lines := []string{
-		"# Written by niwa.",
-		"bind 127.0.0.1",
+// configFile is the whole redis.conf.
+func configFile(hosts []string, r record) string {
+	lines := append([]string{"# Written by niwa."}, fixed(hosts, r.Port)...)
+	for _, d := range directives(r) {
+		lines = append(lines, fmt.Sprintf("%s %q", d.name, d.value))
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// fixed are the lines of redis.conf that only a new start can change. Every
+// write is in the append-only file before it is answered, so that a killed
+// server loses nothing; what the machine's own crash can take is the last
+// second's.
+func fixed(hosts []string, port int) []string {
+	return []string{
+		"bind " + strings.Join(hosts, " "),
 		"port 0",
-		fmt.Sprintf("tls-port %d", r.Port),
+		fmt.Sprintf("tls-port %d", port),
 		"tls-cert-file server.pem",
 		"tls-key-file server-key.pem",
 		"tls-auth-clients no",
@@ -50,14 +62,33 @@ func configFile(r record) string {
 		"appendfsync everysec",
 		"loglevel notice",
 	}
-	for _, d := range directives(r) {
-		lines = append(lines, fmt.Sprintf("%s %q", d.name, d.value))
-	}
-	return strings.Join(lines, "\n") + "\n"
 }
 
 // user is a line of the ACL file.
 type user struct{ name, rules string }
+
+// set makes the user on a server that runs.
+func (u user) set(ctx context.Context, c *redis.Client) error {
+	args := []any{"acl", "setuser", u.name}
+	for rule := range strings.FieldsSeq(u.rules) {
+		args = append(args, rule)
+	}
+	return c.Do(ctx, args...).Err()
+}
+
+// kick ends the connections of a user.
+func kick(ctx context.Context, c *redis.Client, name string) error {
+	err := c.Do(ctx, "client", "kill", "user", name).Err()
+	if err != nil && strings.Contains(err.Error(), "No such user") {
+		return nil // its connections went with it
+	}
+	return err
+}
+
+// mayRead are the rules of the read-only credential, but for the names of keys
+// and channels.
+const mayRead = "+@read +@connection +@transaction +subscribe +psubscribe +unsubscribe +punsubscribe" +
+	" -@dangerous -@admin +info +command +acl|whoami"
 
 // users are the logins of a server, with their rights. Passwords are given as
 // hashes, so that none is in a file of the server's or in its memory.
@@ -71,9 +102,7 @@ func users(r record) []user {
 			" ~* &* +@all -@admin -migrate +client|list +slowlog +latency +lastsave +monitor +acl|whoami"},
 	}
 	if secret := r.Credentials[readOnly]; secret != "" {
-		all = append(all, user{readOnly, login(secret) +
-			" ~* &* +@read +@connection +@transaction +subscribe +psubscribe +unsubscribe +punsubscribe" +
-			" -@dangerous -@admin +info +command +acl|whoami"})
+		all = append(all, user{readOnly, login(secret) + " ~* &* " + mayRead})
 	}
 	return all
 }

@@ -29,7 +29,10 @@ func (p *Provider) Rotate(ctx context.Context, id, name string) (map[string]stri
 	if err := s.apply(ctx, r); err != nil {
 		return nil, err
 	}
-	return r.config(name), s.disconnect(ctx, name)
+	if err := s.disconnect(ctx, name); err != nil {
+		return nil, err
+	}
+	return p.config(r, name)
 }
 
 // CreateCredential makes the credential that may only read.
@@ -46,7 +49,7 @@ func (p *Provider) CreateCredential(ctx context.Context, id, name string) (map[s
 	if err != nil {
 		return nil, err
 	}
-	return r.config(name), nil
+	return p.config(r, name)
 }
 
 // DestroyCredential takes it away again, and ends its connections.
@@ -74,7 +77,7 @@ func (p *Provider) DestroyCredential(ctx context.Context, id, name string) error
 
 // Credentials tells the logins of a server.
 func (p *Provider) Credentials(ctx context.Context, id string) (map[string]map[string]string, error) {
-	unlock, err := p.locks.Lock(ctx, id)
+	unlock, err := p.Locks.Lock(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +88,9 @@ func (p *Provider) Credentials(ctx context.Context, id string) (map[string]map[s
 	}
 	all := map[string]map[string]string{}
 	for name := range r.Credentials {
-		all[name] = r.config(name)
+		if all[name], err = p.config(r, name); err != nil {
+			return nil, err
+		}
 	}
 	return all, nil
 }

@@ -24,11 +24,11 @@ import (
 // embedded is a miniredis inside niwa. It listens here rather than in the
 // library, which knows neither a connection limit nor hostile clients.
 type embedded struct {
-	mini     *miniredis.Miniredis
-	listener net.Listener
-	tls      *tls.Config
-	log      *slog.Logger
-	serving  sync.WaitGroup
+	mini      *miniredis.Miniredis
+	listeners []net.Listener
+	tls       *tls.Config
+	log       *slog.Logger
+	serving   sync.WaitGroup
 
 	mu      sync.Mutex
 	current record
@@ -43,35 +43,50 @@ type session struct {
 }
 
 func (p *Provider) startEmbedded(r record) (server, error) {
-	if err := engine.CheckPort(r.Port); err != nil {
+	if err := p.Sweep(context.Background(), taskOf(r.ID)); err != nil { // it may have been a daemon
 		return nil, err
 	}
-	leaf, err := p.CA.Leaf("localhost", "127.0.0.1", "::1")
-	if err != nil {
+	if err := p.CheckPort(r.Port); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", r.addr())
+	leaf, err := p.CA.Leaf(p.Names()...)
 	if err != nil {
 		return nil, err
 	}
 	s := &embedded{
-		mini:     miniredis.NewMiniRedis(),
-		listener: listener,
-		tls:      &tls.Config{Certificates: []tls.Certificate{*leaf}, MinVersion: tls.VersionTLS12},
-		log:      p.Log,
-		conns:    map[net.Conn]bool{},
-		peers:    map[*redisproto.Peer]*session{},
+		mini:  miniredis.NewMiniRedis(),
+		tls:   &tls.Config{Certificates: []tls.Certificate{*leaf}, MinVersion: tls.VersionTLS12},
+		log:   p.Log,
+		conns: map[net.Conn]bool{},
+		peers: map[*redisproto.Peer]*session{},
+	}
+	for _, host := range p.Hosts() {
+		l, err := net.Listen("tcp", r.addr(host))
+		if err != nil {
+			return nil, errors.Join(err, s.closeListeners())
+		}
+		s.listeners = append(s.listeners, l)
 	}
 	s.mini.ClockTTL(true)
 	// The library starts without a listener when it is dialled.
 	first, err := s.mini.Dial()
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, s.closeListeners())
 	}
 	s.mini.Server().SetPreHook(s.hook)
 	s.logins(r)
-	s.serving.Go(s.accept)
+	for _, l := range s.listeners {
+		s.serving.Go(func() { s.accept(l) })
+	}
 	return s, first.Close()
+}
+
+func (s *embedded) closeListeners() error {
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (s *embedded) engine() engine.Mode { return engine.Embedded }
@@ -103,25 +118,31 @@ func (s *embedded) disconnect(context.Context, string) error {
 	return nil
 }
 
-func (s *embedded) stats(context.Context) (stats, error) {
+func (s *embedded) info(_ context.Context, r record) (version string, rows []addons.Row, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return stats{version: "miniredis", connections: len(s.conns)}, nil
+	return "miniredis", []addons.Row{
+		engine.Row("Timeout", "none"),
+		engine.Row("Maxmemory", "unlimited"),
+		engine.Row("Connections", engine.Of(len(s.conns), r.Plan.Connections)),
+		engine.Row("Persistence", "None: data are lost when niwa stops"),
+		engine.Row("Engine", "embedded, miniredis"),
+	}, nil
 }
 
 func (s *embedded) resetStats(context.Context) error { return nil } // it keeps none
 
 func (s *embedded) stop(ctx context.Context) error {
-	err := s.listener.Close()
+	err := s.closeListeners()
 	_ = s.disconnect(ctx, "")
 	s.mini.Close()
 	s.serving.Wait()
 	return err
 }
 
-func (s *embedded) accept() {
+func (s *embedded) accept(l net.Listener) {
 	for {
-		conn, err := s.listener.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			return // closed
 		}

@@ -3,19 +3,14 @@ package redis
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 
 	"niwa/addons"
 	"niwa/addons/engine"
 )
-
-// stats are what a server tells of itself.
-type stats struct {
-	version      string
-	connections  int
-	memory       int64 // bytes; 0 when it does not know
-	hits, misses int64 // of reads
-}
 
 // Info has the rows of redis:info, and which engine it is.
 func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]addons.Row, error) {
@@ -24,35 +19,17 @@ func (p *Provider) Info(ctx context.Context, id string, plan addons.Plan) ([]add
 		return nil, err
 	}
 	defer unlock()
-	now, err := s.stats(ctx)
+	r.Plan = plan
+	version, rows, err := s.info(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	rows := []addons.Row{
+	return append([]addons.Row{
 		engine.Row("Plan", engine.HumanPlan(plan.Name)),
 		engine.Row("Status", "available"),
 		engine.Row("Created", r.CreatedAt.Format("2006-01-02 15:04")),
-		engine.Row("Version", now.version),
-	}
-	if s.engine() == engine.Embedded {
-		return append(rows,
-			engine.Row("Timeout", "none"),
-			engine.Row("Maxmemory", "unlimited"),
-			engine.Row("Connections", engine.Of(now.connections, plan.Connections)),
-			engine.Row("Persistence", "None: data are lost when niwa stops"),
-			engine.Row("Engine", "embedded, miniredis"),
-		), nil
-	}
-	return append(rows,
-		engine.Row("Timeout", r.setting("timeout")),
-		engine.Row("Maxmemory", size(plan.MemoryBytes)),
-		engine.Row("Maxmemory policy", r.setting("maxmemory_policy")),
-		engine.Row("Connections", engine.Of(now.connections, plan.Connections)),
-		engine.Row("Memory", size(now.memory)),
-		engine.Row("Hit rate", rate(now.hits, now.misses)),
-		engine.Row("Persistence", "AOF"),
-		engine.Row("Engine", "native, Redis "+now.version),
-	), nil
+		engine.Row("Version", version),
+	}, rows...), nil
 }
 
 // ResetStats sets the counters of the server back to zero.
@@ -63,6 +40,29 @@ func (p *Provider) ResetStats(ctx context.Context, id string) error {
 	}
 	defer unlock()
 	return s.resetStats(ctx)
+}
+
+// facts are what INFO tells.
+type facts map[string]string
+
+func readInfo(ctx context.Context, c *redis.Client) (facts, error) {
+	text, err := c.Info(ctx).Result()
+	if err != nil {
+		return nil, err
+	}
+	found := facts{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			found[name] = value
+		}
+	}
+	return found, nil
+}
+
+// number reads a fact; what this version does not tell counts as 0.
+func (f facts) number(name string) int64 {
+	n, _ := strconv.ParseInt(f[name], 10, 64)
+	return n
 }
 
 func size(n int64) string {

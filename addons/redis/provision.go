@@ -2,9 +2,7 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -16,20 +14,20 @@ import (
 
 // Provision starts a server.
 func (p *Provider) Provision(ctx context.Context, req addons.Request) (addons.Resource, error) {
-	unlock, err := p.locks.Lock(ctx, req.ID)
+	unlock, err := p.Locks.Lock(ctx, req.ID)
 	if err != nil {
 		return addons.Resource{}, err
 	}
 	defer unlock()
 	r, err := p.load(req.ID)
-	if isMissing(err) {
-		r, err = newRecord(req)
+	if engine.IsMissing(err) {
+		r, err = p.newRecord(req.ID)
 	}
 	if err != nil {
 		return addons.Resource{}, err
 	}
 	r.Plan = req.Plan
-	if err := p.setOptions(&r, req.Options); err != nil {
+	if err := p.setOptions(ctx, &r, req.Options); err != nil {
 		return addons.Resource{}, err
 	}
 	if err := p.save(r); err != nil {
@@ -46,22 +44,27 @@ func (p *Provider) Provision(ctx context.Context, req addons.Request) (addons.Re
 	if err := p.save(r); err != nil {
 		return addons.Resource{}, err
 	}
-	return addons.Resource{Config: r.config(addons.Default), Engine: string(s.engine()), Message: message(s.engine())}, nil
+	config, err := p.config(r, addons.Default)
+	return addons.Resource{Config: config, Engine: string(s.engine()), Message: message(s.engine(), r)}, err
 }
 
 // setOptions takes settings that came with the order, and refuses what would
 // be ignored.
-func (p *Provider) setOptions(r *record, options map[string]string) error {
+func (p *Provider) setOptions(ctx context.Context, r *record, options map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		if name != "maxmemory_policy" && name != "timeout" {
 			return platform.Invalid("The option --%s is not available for the Key-Value Store here.", name)
 		}
-		mode, _, err := p.choose(*r)
-		if err != nil {
-			return err
+		mode := engine.External
+		if !r.Elsewhere {
+			on, err := p.choose(ctx, *r)
+			if err != nil {
+				return err
+			}
+			mode = on.engine
 		}
-		if mode == engine.Embedded {
-			return errNoSettings()
+		if err := fixedSettings(mode); err != nil {
+			return err
 		}
 		if err := r.set(name, options[name]); err != nil {
 			return err
@@ -70,10 +73,14 @@ func (p *Provider) setOptions(r *record, options map[string]string) error {
 	return nil
 }
 
-func message(e engine.Mode) string {
-	if e == engine.Embedded {
+func message(e engine.Mode, r record) string {
+	switch e {
+	case engine.Embedded:
 		return "This Key-Value Store is embedded in niwa: its data are lost when niwa stops, and its memory is not limited.\n" +
 			"Install redis-server for the real one: " + engine.FixRedis + "."
+	case engine.External:
+		return fmt.Sprintf("This Key-Value Store is database %d of a server that others use too: neither its memory nor its connections are limited, "+
+			"and channels for publishing have to begin with %s.\nUse `heroku redis:cli` to open it.", r.Database, r.channels())
 	}
 	return "This Key-Value Store is a redis-server of its own.\nUse `heroku redis:cli` to open it."
 }
@@ -105,14 +112,18 @@ func (p *Provider) change(ctx context.Context, id string, edit func(*record) err
 
 // Deprovision stops the server and removes its data.
 func (p *Provider) Deprovision(ctx context.Context, id string) error {
-	if err := engine.CheckID(id); err != nil {
-		return err
-	}
-	unlock, err := p.locks.Lock(ctx, id)
+	unlock, err := p.Locks.Lock(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	r, err := p.load(id)
+	if engine.IsMissing(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
 	s, closed := p.running[id], p.closed
 	delete(p.running, id)
@@ -125,11 +136,13 @@ func (p *Provider) Deprovision(ctx context.Context, id string) error {
 			return fmt.Errorf("stop the server: %w", err)
 		}
 	}
-	if err := os.RemoveAll(p.serverDir(id)); err != nil {
+	if r.Elsewhere {
+		err = p.moveOut(ctx, r)
+	} else if err = p.Sweep(ctx, taskOf(id)); err == nil {
+		err = os.RemoveAll(p.serverDir(id))
+	}
+	if err != nil {
 		return err
 	}
-	if err := os.Remove(p.recordFile(id)); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return p.Forget(id)
 }

@@ -1,21 +1,17 @@
-// Package redis provisions Redis servers: one per add-on, listening on
-// 127.0.0.1 for TLS alone, with the memory, the eviction policy and the
+// Package redis provisions Redis servers: one per add-on, listening on this
+// machine for TLS alone, with the memory, the eviction policy and the
 // connection limit of its plan.
 //
-// On the native engine the server is a redis-server process of an
-// unprivileged user. On the embedded one it is a miniredis inside niwa, for
-// machines that have no redis-server: its data are lost when niwa stops, its
-// memory is not limited, and its settings are fixed.
+// The server is a redis-server, which is a process of an unprivileged user or
+// runs in a container. On the embedded engine it is a miniredis inside niwa,
+// for machines that have neither: its data are lost when niwa stops, its
+// memory is not limited, and its settings are fixed. On the external one it is
+// a part of a server elsewhere: see type tenant.
 package redis
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -23,29 +19,18 @@ import (
 	"niwa/addons"
 	"niwa/addons/engine"
 	"niwa/platform"
-	"niwa/platform/pki"
-	"niwa/platform/proc"
 )
-
-// Config is what a provider works with.
-type Config struct {
-	Dir   string // everything is kept here; users of other processes must be able to traverse it
-	Procs *proc.Table
-	CA    *pki.Authority
-	Mode  engine.Mode
-	Log   *slog.Logger
-}
 
 // Provider is an addons.Provider of Redis servers.
 type Provider struct {
-	Config
-	user  engine.User
-	roots *x509.CertPool
-	locks engine.Locks // by add-on
+	*engine.Home
 
 	mu      sync.Mutex
 	running map[string]server // by add-on
 	closed  bool
+
+	meeting   sync.Mutex
+	elsewhere *shared // nil until it is needed
 }
 
 // server is the running server of one add-on.
@@ -53,9 +38,10 @@ type server interface {
 	engine() engine.Mode
 	// apply makes limits, settings and credentials what the record says.
 	apply(ctx context.Context, r record) error
-	// disconnect ends the connections of a user, or of more than that.
-	disconnect(ctx context.Context, user string) error
-	stats(ctx context.Context) (stats, error)
+	// disconnect ends the connections of a credential, or of more than that.
+	disconnect(ctx context.Context, credential string) error
+	// info has the rows of redis:info that are the engine's own matter.
+	info(ctx context.Context, r record) (version string, rows []addons.Row, err error)
 	resetStats(ctx context.Context) error
 	stop(ctx context.Context) error
 }
@@ -75,33 +61,13 @@ var (
 // New opens the provider of a directory, and starts the servers that were
 // provisioned in it. One that does not start is logged, and tried again each
 // time it is needed: it must not keep the others, or the platform, down.
-func New(ctx context.Context, c Config) (*Provider, error) {
-	dir, err := filepath.Abs(c.Dir)
+func New(ctx context.Context, c engine.Config) (*Provider, error) {
+	home, err := engine.Open(c)
 	if err != nil {
 		return nil, err
 	}
-	c.Dir = dir
-	p := &Provider{Config: c, roots: x509.NewCertPool(), running: map[string]server{}}
-	if p.user, err = engine.ServerUser(); err != nil {
-		return nil, err
-	}
-	ca, err := os.ReadFile(c.CA.CertFile())
-	if err != nil {
-		return nil, err
-	}
-	if !p.roots.AppendCertsFromPEM(ca) {
-		return nil, fmt.Errorf("%s holds no certificate", c.CA.CertFile())
-	}
-	if err := os.MkdirAll(p.Dir, 0o711); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(p.recordsDir(), 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(p.Dir, 0o711); err != nil { // the servers' user passes through
-		return nil, err
-	}
-	ids, err := p.ids()
+	p := &Provider{Home: home, running: map[string]server{}}
+	ids, err := p.IDs()
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +92,7 @@ func (p *Provider) startAll(ctx context.Context, ids []string) {
 	_ = group.Wait() // its functions return no error
 }
 
-// Close stops every server; the data of native ones are on disk when it
+// Close stops every server; what is kept of its data is on disk when it
 // returns. The provider cannot be used any more.
 func (p *Provider) Close(ctx context.Context) error {
 	p.mu.Lock()
@@ -145,21 +111,25 @@ func (p *Provider) Close(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	p.meeting.Lock()
+	defer p.meeting.Unlock()
+	if p.elsewhere != nil {
+		errs = append(errs, p.elsewhere.close())
+	}
 	return errors.Join(errs...)
 }
 
 // open locks an add-on that exists, reads its record and has its server run.
 func (p *Provider) open(ctx context.Context, id string) (record, server, func(), error) {
-	unlock, err := p.locks.Lock(ctx, id)
+	unlock, err := p.Locks.Lock(ctx, id)
 	if err != nil {
 		return record{}, nil, nil, err
 	}
 	r, err := p.load(id)
-	if err != nil {
-		unlock()
-		return record{}, nil, nil, err
+	var s server
+	if err == nil {
+		s, err = p.ensure(ctx, &r)
 	}
-	s, err := p.ensure(ctx, &r)
 	if err != nil {
 		unlock()
 		return record{}, nil, nil, err
@@ -199,43 +169,72 @@ func errClosed() error {
 // start starts a server on the best engine there is, on the port that its
 // config vars name; before anybody was told the port, another will do.
 func (p *Provider) start(ctx context.Context, r *record) (server, error) {
-	mode, binary, err := p.choose(*r)
+	if r.Elsewhere {
+		return p.moveIn(ctx, r)
+	}
+	on, err := p.choose(ctx, *r)
 	if err != nil {
 		return nil, err
 	}
+	r.Engine = on.engine
 	for range 5 {
-		var s server
-		if mode == engine.Native {
-			s, err = p.startNative(ctx, *r, binary)
-		} else {
-			s, err = p.startEmbedded(*r)
-		}
-		if err == nil || r.Provisioned || engine.CheckPort(r.Port) == nil {
-			r.Engine = mode
-			return s, err
-		}
-		if r.Port, err = engine.FreePort(); err != nil {
+		if err := p.save(*r); err != nil {
 			return nil, err
 		}
-		if err := p.save(*r); err != nil {
+		var s server
+		if on.engine == engine.Embedded {
+			s, err = p.startEmbedded(*r)
+		} else {
+			s, err = p.startDaemon(ctx, *r, on)
+		}
+		if err == nil || r.Provisioned || p.CheckPort(r.Port) == nil {
+			return s, err
+		}
+		if r.Port, err = p.FreePort(); err != nil {
 			return nil, err
 		}
 	}
 	return nil, err
 }
 
+// host is what a redis-server runs on.
+type host struct {
+	engine   engine.Mode
+	launcher engine.Launcher
+	program  string
+}
+
 // choose decides on an engine. Data that a redis-server has saved are not
 // left behind for an embedded one, which cannot read them.
-func (p *Provider) choose(r record) (engine.Mode, engine.Redis, error) {
-	binary, found := engine.FindRedis()
-	switch {
-	case found && p.Mode.Allows(engine.Native):
-		return engine.Native, binary, nil
-	case p.Mode.Allows(engine.Embedded) && r.Engine != engine.Native:
-		return engine.Embedded, engine.Redis{}, nil
-	case found:
-		return "", engine.Redis{}, platform.Errorf(platform.Unavailable,
-			"The data of this Key-Value Store were saved by redis-server; start niwa with --engines auto.")
+func (p *Provider) choose(ctx context.Context, r record) (on host, err error) {
+	saved := r.Provisioned && r.Engine != engine.Embedded
+	err = platform.Errorf(platform.Unavailable, "redis-server cannot run here: start niwa with --engines auto.")
+	for _, mode := range p.Here(r.Engine) {
+		on = host{engine: mode}
+		switch mode {
+		case engine.Native:
+			if found, ok := engine.FindRedis(); ok {
+				on.launcher, on.program = p.Processes(), found.Path
+				return on, nil
+			}
+			err = platform.Errorf(platform.Unavailable, "redis-server is not installed: %s.", engine.FixRedis)
+		case engine.Docker:
+			var imageErr error
+			if on.launcher, imageErr = p.Containers(ctx); imageErr == nil {
+				on.program = "redis-server"
+				return on, nil
+			}
+			if p.Mode == engine.Docker || r.Engine == engine.Docker {
+				err = imageErr
+			}
+		case engine.Embedded:
+			if !saved {
+				return on, nil
+			}
+			if p.Mode == engine.Embedded {
+				err = platform.Errorf(platform.Unavailable, "The data of this Key-Value Store were saved by redis-server; start niwa with --engines auto.")
+			}
+		}
 	}
-	return "", engine.Redis{}, platform.Errorf(platform.Unavailable, "redis-server is not installed: %s.", engine.FixRedis)
+	return host{}, err
 }

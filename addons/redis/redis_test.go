@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,19 +24,19 @@ func plan(name string, connections int) addons.Plan {
 
 func suite(mode engine.Mode) addonstest.Suite {
 	s := addonstest.Suite{
-		Mode: mode,
-		Open: func(ctx context.Context, c addonstest.Config) (addonstest.Provider, error) {
-			return redis.New(ctx, redis.Config(c))
+		Config: engine.Config{Choice: engine.Choice{Mode: mode}},
+		Open: func(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
+			return redis.New(ctx, c)
 		},
 		Dial:         dial,
 		Plan:         plan("mini", 4),
 		Larger:       plan("premium-0", 7),
-		Remains:      func(*testing.T, string, string) []string { return nil }, // files and processes are all there is
+		Remains:      func(*testing.T, *addonstest.Home, string) []string { return nil }, // files and processes are all there is
 		WriteRefused: func(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOPERM") },
 	}
 	if mode == engine.Native {
 		s.Durable = true
-		s.Process = func(id string) string { return "redis-" + id }
+		s.Kill = func(t *testing.T, h *addonstest.Home, id string) { addonstest.KillProcess(t, h.Procs, "redis-"+id) }
 	}
 	return s
 }
@@ -102,7 +101,7 @@ func open(t *testing.T, mode engine.Mode) (*redis.Provider, *addonstest.Home) {
 		needRedis(t)
 	}
 	home := addonstest.NewHome(t)
-	p, err := redis.New(t.Context(), config(home, mode))
+	p, err := redis.New(t.Context(), home.Config(mode))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,10 +111,6 @@ func open(t *testing.T, mode engine.Mode) (*redis.Provider, *addonstest.Home) {
 		}
 	})
 	return p, home
-}
-
-func config(home *addonstest.Home, mode engine.Mode) redis.Config {
-	return redis.Config{Dir: filepath.Join(home.Dir, "engine"), Procs: home.Procs, CA: home.CA, Mode: mode, Log: home.Log}
 }
 
 func provision(t *testing.T, p *redis.Provider) (id, url string) {

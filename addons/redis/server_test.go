@@ -83,7 +83,7 @@ func TestSettingsSurviveARestart(t *testing.T) {
 	if err := p.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again, err := redis.New(t.Context(), config(home, engine.Native))
+	again, err := redis.New(t.Context(), home.Config(engine.Native))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestSavedDataAreNotLeftForTheEmbeddedEngine(t *testing.T) {
 	if err := p.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	again, err := redis.New(t.Context(), config(home, engine.Embedded))
+	again, err := redis.New(t.Context(), home.Config(engine.Embedded))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 
 // Settings lists what can be set, under the names of Heroku's data API.
 func (p *Provider) Settings(ctx context.Context, id string) ([]addons.Setting, error) {
-	unlock, err := p.locks.Lock(ctx, id)
+	unlock, err := p.Locks.Lock(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -33,8 +33,8 @@ func (p *Provider) Configure(ctx context.Context, id, name, value string) ([]add
 		return nil, err
 	}
 	defer unlock()
-	if s.engine() == engine.Embedded {
-		return nil, errNoSettings()
+	if err := fixedSettings(s.engine()); err != nil {
+		return nil, err
 	}
 	if err := r.set(name, value); err != nil {
 		return nil, err
@@ -45,8 +45,15 @@ func (p *Provider) Configure(ctx context.Context, id, name, value string) ([]add
 	return r.settings(), s.apply(ctx, r)
 }
 
-func errNoSettings() error {
-	return platform.Invalid("The embedded Key-Value Store has no settings to change; install redis-server for the real one: %s.", engine.FixRedis)
+// fixedSettings says why an engine has no settings to change, if so.
+func fixedSettings(e engine.Mode) error {
+	switch e {
+	case engine.Embedded:
+		return platform.Invalid("The embedded Key-Value Store has no settings to change; install redis-server for the real one: %s.", engine.FixRedis)
+	case engine.External:
+		return platform.Invalid("The settings of an external Redis are the same for all who use it; its administrator can change them.")
+	}
+	return nil
 }
 
 func (r record) settings() []addons.Setting {

@@ -60,14 +60,15 @@ func examine(ctx context.Context, opts *options) []finding {
 		findings = append(findings, t.examine(ctx))
 	}
 	findings = append(findings, docker())
-	findings = append(findings, engines(opts.Engines)...)
+	findings = append(findings, engines(ctx, opts)...)
 	findings = append(findings, dataDirectory(opts.Data))
 	rec, err := find(opts.Data)
 	if err == nil {
 		return append(findings, finding{"niwa", "ok", fmt.Sprintf("runs already (pid %d), so its ports are taken", rec.PID)})
 	}
 	for _, s := range opts.settings {
-		if strings.Contains(*s.value, ":") && s.flag != "data" {
+		switch s.flag {
+		case "api", "router", "router-tls":
 			findings = append(findings, port(s))
 		}
 	}
@@ -126,9 +127,12 @@ func docker() finding {
 }
 
 // engines says what each data service would run on.
-func engines(mode string) []finding {
+func engines(ctx context.Context, opts *options) []finding {
 	var findings []finding
-	for _, r := range engine.Probe(engine.Mode(mode)) {
+	mode := engine.Mode(opts.Engines)
+	for _, r := range engine.Probe(ctx,
+		engine.Choice{Mode: mode, URL: opts.PostgresURL, Image: opts.PostgresImage},
+		engine.Choice{Mode: mode, URL: opts.RedisURL, Image: opts.RedisImage}) {
 		f := finding{r.Service, "ok", fmt.Sprintf("%s: %s", r.Engine, r.Detail)}
 		if r.Missing != "" {
 			f.state, f.detail = "note", fmt.Sprintf("%s; better with %s: %s", f.detail, r.Missing, r.Fix)

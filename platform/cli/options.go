@@ -29,6 +29,9 @@ type options struct {
 	Domain    string
 	Cycle     string
 
+	PostgresURL, RedisURL     string
+	PostgresImage, RedisImage string
+
 	settings []setting
 }
 
@@ -50,6 +53,8 @@ func newOptions() *options {
 		Engines:   "auto",
 		Domain:    "localhost",
 		Cycle:     "24h",
+
+		PostgresImage: engine.PostgresImage, RedisImage: engine.RedisImage,
 	}
 	o.settings = []setting{
 		{&o.Data, "data", "NIWA_DATA", "`DIR` that keeps everything; root's is not under /root, which the users that apps run as cannot enter", directory},
@@ -57,7 +62,11 @@ func newOptions() *options {
 		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
 		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto or process", runtimeName},
-		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, native or embedded", engineName},
+		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", engineName},
+		{&o.PostgresURL, "postgres-url", "NIWA_POSTGRES_URL", "`URL` of an external Postgres server, with an administrator's credentials: " + secretUsage, postgresURL},
+		{&o.RedisURL, "redis-url", "NIWA_REDIS_URL", "`URL` of an external Redis server, with an administrator's credentials: " + secretUsage, redisURL},
+		{&o.PostgresImage, "postgres-image", "NIWA_POSTGRES_IMAGE", "`IMAGE` of the Postgres that the engine docker runs", image},
+		{&o.RedisImage, "redis-image", "NIWA_REDIS_IMAGE", "`IMAGE` of the Redis that the engine docker runs", image},
 		{&o.Domain, "domain", "NIWA_DOMAIN", "apps answer at http://APP.`DOMAIN`", domain},
 		{&o.Cycle, "cycle", "NIWA_CYCLE", "`TIME` that a dyno runs before a fresh one takes its place, as on Heroku; 0 for ever", span},
 	}
@@ -82,7 +91,8 @@ func (o *options) bindServer(flags *pflag.FlagSet) {
 // bindEngines declares the flags of the commands that start data services alone.
 func (o *options) bindEngines(flags *pflag.FlagSet) {
 	for _, s := range o.settings {
-		if s.flag == "engines" {
+		switch s.flag {
+		case "engines", "postgres-url", "redis-url", "postgres-image", "redis-image":
 			s.bind(flags)
 		}
 	}
@@ -90,15 +100,21 @@ func (o *options) bindEngines(flags *pflag.FlagSet) {
 
 func (s setting) bind(flags *pflag.FlagSet) {
 	flags.StringVar(s.value, s.flag, *s.value, s.usage+" ["+s.env+"]")
+	if strings.HasSuffix(s.flag, "-url") {
+		flags.Lookup(s.flag).DefValue = "" // help shows it, and it may be a secret of the environment
+	}
 }
 
-// check says which value is no good and which would be, and makes Data
-// absolute.
+// check says which value is no good and which would be, makes Data absolute
+// and reads URLs from the files that hold them.
 func (o *options) check() error {
 	for _, s := range o.settings {
 		if err := s.check(*s.value); err != nil {
 			return fmt.Errorf("--%s (or %s): %w", s.flag, s.env, err)
 		}
+	}
+	if err := o.resolveURLs(); err != nil {
+		return err
 	}
 	abs, err := filepath.Abs(o.Data)
 	if err != nil {

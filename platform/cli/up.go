@@ -105,13 +105,17 @@ func interrupts(parent context.Context) (first, second context.Context, release 
 func (o *options) config(program Program, progress io.Writer) instance.Config {
 	cycle, _ := time.ParseDuration(o.Cycle) // checked
 	return instance.Config{
-		Cycle:      cycle,
-		Data:       o.Data,
-		API:        o.API,
-		Router:     o.Router,
-		RouterTLS:  o.RouterTLS,
-		Runtime:    o.Runtime,
-		Engines:    o.Engines,
+		Cycle:     cycle,
+		Data:      o.Data,
+		API:       o.API,
+		Router:    o.Router,
+		RouterTLS: o.RouterTLS,
+		Runtime:   o.Runtime,
+		Engines:   o.Engines,
+
+		PostgresURL: o.PostgresURL, PostgresImage: o.PostgresImage,
+		RedisURL: o.RedisURL, RedisImage: o.RedisImage,
+
 		Domain:     o.Domain,
 		Elements:   program.Elements,
 		Buildpacks: program.Buildpacks,

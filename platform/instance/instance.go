@@ -20,9 +20,6 @@ import (
 
 	"niwa/addons"
 	"niwa/addons/catalog"
-	"niwa/addons/engine"
-	"niwa/addons/postgres"
-	"niwa/addons/redis"
 	"niwa/platform/api"
 	"niwa/platform/build"
 	"niwa/platform/controller"
@@ -39,19 +36,24 @@ import (
 
 // Config says where a niwa lives and listens. Addresses may have port 0.
 type Config struct {
-	Data       string        // directory; made when it is not there
-	API        string        // localhost:5100
-	Router     string        // 127.0.0.1:8080
-	RouterTLS  string        // 127.0.0.1:8443
-	Runtime    string        // auto or process
-	Engines    string        // auto, native or embedded
-	Domain     string        // apps answer at NAME.Domain
-	Cycle      time.Duration // how long a dyno runs before it is replaced; 0 for ever
-	Elements   []byte        // elements.yaml
-	Buildpacks fs.FS
-	Version    string
-	Progress   func(format string, args ...any) // told what takes its time
-	Log        *slog.Logger
+	Data      string // directory; made when it is not there
+	API       string // localhost:5100
+	Router    string // 127.0.0.1:8080
+	RouterTLS string // 127.0.0.1:8443
+	Runtime   string // auto or process
+	Engines   string // auto, external, docker, native or embedded
+	// PostgresURL and RedisURL name servers elsewhere, with an administrator's
+	// credentials; empty for none. The images are what containers are made of;
+	// empty for the usual ones.
+	PostgresURL, RedisURL     string
+	PostgresImage, RedisImage string
+	Domain                    string        // apps answer at NAME.Domain
+	Cycle                     time.Duration // how long a dyno runs before it is replaced; 0 for ever
+	Elements                  []byte        // elements.yaml
+	Buildpacks                fs.FS
+	Version                   string
+	Progress                  func(format string, args ...any) // told what takes its time
+	Log                       *slog.Logger
 }
 
 // Listener is where something answers.
@@ -62,6 +64,7 @@ type Instance struct {
 	cfg       Config
 	home      *home
 	listeners []Listener
+	dataHost  string // where dynos reach data services; empty for 127.0.0.1
 
 	controller *controller.Controller
 	api        *api.API
@@ -169,37 +172,6 @@ type parts struct {
 	routes    *route.Live
 	market    *catalog.Catalog
 	providers map[string]addons.Provider
-}
-
-// providers opens every provider that elements.yaml may name. They start the
-// servers they had before, side by side.
-func (i *Instance) providers(ctx context.Context, procs *proc.Table, ca *pki.Authority) (map[string]addons.Provider, error) {
-	mode, err := engine.ParseMode(i.cfg.Engines)
-	if err != nil {
-		return nil, err
-	}
-	dir := filepath.Join(i.cfg.Data, "engines")
-	if err := os.MkdirAll(dir, 0o711); err != nil {
-		return nil, err
-	}
-	var pg *postgres.Provider
-	var rd *redis.Provider
-	var pgErr, rdErr error
-	var both sync.WaitGroup
-	both.Go(func() {
-		pg, pgErr = postgres.New(ctx, postgres.Config{Dir: filepath.Join(dir, "postgres"), Procs: procs, CA: ca, Mode: mode, Log: i.cfg.Log})
-	})
-	both.Go(func() {
-		rd, rdErr = redis.New(ctx, redis.Config{Dir: filepath.Join(dir, "redis"), Procs: procs, CA: ca, Mode: mode, Log: i.cfg.Log})
-	})
-	both.Wait()
-	if pg != nil {
-		i.onStop(pg.Close)
-	}
-	if rd != nil {
-		i.onStop(rd.Close)
-	}
-	return map[string]addons.Provider{"postgres": pg, "redis": rd}, errors.Join(pgErr, rdErr)
 }
 
 // wire makes the parts that serve and joins them.

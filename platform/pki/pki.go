@@ -124,11 +124,11 @@ func (a *Authority) Leaf(hosts ...string) (*tls.Certificate, error) {
 	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}, nil
 }
 
-// WriteLeaf makes a Leaf for loopback and writes it as server.pem and
+// WriteLeaf makes a Leaf for hosts and writes it as server.pem and
 // server-key.pem in dir, for servers that read files. The key is 0600; the
 // caller gives the files to the server's user.
-func (a *Authority) WriteLeaf(dir string) (certFile, keyFile string, err error) {
-	leaf, err := a.Leaf("localhost", "127.0.0.1", "::1")
+func (a *Authority) WriteLeaf(dir string, hosts ...string) (certFile, keyFile string, err error) {
+	leaf, err := a.Leaf(hosts...)
 	if err != nil {
 		return "", "", err
 	}

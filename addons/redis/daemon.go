@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,14 +17,17 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"niwa/addons"
 	"niwa/addons/engine"
 )
 
-// native is a redis-server process.
-type native struct {
-	provider *Provider
-	process  *engine.Server
-	client   *redis.Client // niwa's own user; one connection, which the limit allows for
+// daemon is a redis-server.
+type daemon struct {
+	home   *engine.Home
+	dir    string
+	mode   engine.Mode
+	server *engine.Server
+	client *redis.Client // niwa's own user; one connection, which the limit allows for
 
 	mu   sync.Mutex
 	last record // that was applied
@@ -34,54 +36,54 @@ type native struct {
 	quit    chan struct{} // ends it
 }
 
-func (p *Provider) startNative(ctx context.Context, r record, binary engine.Redis) (server, error) {
+func (p *Provider) startDaemon(ctx context.Context, r record, on host) (server, error) {
 	dir := p.serverDir(r.ID)
-	if err := p.user.CheckReach(dir); err != nil {
+	if err := p.User.CheckReach(dir); err != nil {
 		return nil, err
 	}
-	if err := p.user.MkdirAll(dir); err != nil {
+	if err := p.User.MkdirAll(dir); err != nil {
 		return nil, err
 	}
-	s := &native{provider: p, client: p.adminClient(r), last: r,
+	s := &daemon{home: p.Home, dir: dir, mode: on.engine, client: p.adminClient(r), last: r,
 		changed: make(chan struct{}, 1), quit: make(chan struct{})}
 	if err := s.writeFiles(r); err != nil {
 		return nil, err
 	}
-	cert, key, err := p.CA.WriteLeaf(dir)
+	cert, key, err := p.CA.WriteLeaf(dir, p.Names()...)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.user.Own(cert, key); err != nil {
+	if err := p.User.Own(cert, key); err != nil {
 		return nil, err
 	}
-	s.process = &engine.Server{
-		ID:      "redis-" + r.ID,
-		Procs:   p.Procs,
-		LogFile: filepath.Join(dir, "server.log"),
-		Log:     p.Log,
-		Command: func() (*exec.Cmd, error) {
-			if err := engine.CheckPort(r.Port); err != nil {
-				return nil, err
-			}
-			return p.user.Command(dir, binary.Path, filepath.Join(dir, "redis.conf")), nil
+	s.server = &engine.Server{
+		Task: engine.Task{
+			ID: taskOf(r.ID), Dir: dir, Args: []string{on.program, filepath.Join(dir, "redis.conf")},
+			Log: filepath.Join(dir, "server.log"), Config: strings.Join(fixed(p.Hosts(), r.Port), "\n"),
+			Signal: syscall.SIGTERM, // finishes its file, then ends
+			Check:  func() error { return p.CheckPort(r.Port) },
 		},
-		Ready:  s.ready,
-		Signal: syscall.SIGTERM, // finishes its file, then ends
-		Grace:  20 * time.Second,
+		Launcher: on.launcher,
+		Ready:    s.ready,
+		Grace:    20 * time.Second,
+		Log:      p.Log,
 	}
-	if err := s.process.Start(ctx); err != nil {
+	if err := s.server.Start(ctx); err != nil {
 		return nil, errors.Join(err, s.client.Close())
 	}
+	go s.keepAlive()
 	// One that outlived the last niwa may not have heard of the last change.
 	if err := s.apply(ctx, r); err != nil {
 		return nil, errors.Join(err, s.stop(context.WithoutCancel(ctx)))
 	}
-	go s.keepAlive()
 	return s, nil
 }
 
+// taskOf names an add-on's server.
+func taskOf(id string) string { return "redis-" + id }
+
 // ready knocks before it logs in: the client logs each dial that fails.
-func (s *native) ready(ctx context.Context) error {
+func (s *daemon) ready(ctx context.Context) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", s.client.Options().Addr)
 	if err != nil {
 		return err
@@ -94,10 +96,10 @@ func (s *native) ready(ctx context.Context) error {
 
 func (p *Provider) adminClient(r record) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr:                     r.addr(),
+		Addr:                     r.addr("127.0.0.1"),
 		Username:                 adminUser,
 		Password:                 r.Admin,
-		TLSConfig:                &tls.Config{RootCAs: p.roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12},
+		TLSConfig:                &tls.Config{RootCAs: p.Roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS12},
 		PoolSize:                 1,
 		ConnMaxIdleTime:          -1,
 		DialTimeout:              2 * time.Second,
@@ -111,7 +113,7 @@ func (p *Provider) adminClient(r record) *redis.Client {
 // keepAlive keeps niwa's connection from being idle for as long as the
 // server's timeout: another could not be made while an app holds as many
 // connections as its plan allows.
-func (s *native) keepAlive() {
+func (s *daemon) keepAlive() {
 	for {
 		s.mu.Lock()
 		timeout, _ := strconv.Atoi(s.last.setting("timeout")) // set checked it
@@ -130,10 +132,10 @@ func (s *native) keepAlive() {
 	}
 }
 
-func (s *native) engine() engine.Mode { return engine.Native }
+func (s *daemon) engine() engine.Mode { return s.mode }
 
-func (s *native) apply(ctx context.Context, r record) error {
-	if err := s.process.Await(ctx); err != nil {
+func (s *daemon) apply(ctx context.Context, r record) error {
+	if err := s.server.Await(ctx); err != nil {
 		return err
 	}
 	if err := s.writeFiles(r); err != nil {
@@ -145,11 +147,7 @@ func (s *native) apply(ctx context.Context, r record) error {
 		}
 	}
 	for _, user := range users(r) {
-		args := []any{"acl", "setuser", user.name}
-		for rule := range strings.FieldsSeq(user.rules) {
-			args = append(args, rule)
-		}
-		if err := s.client.Do(ctx, args...).Err(); err != nil {
+		if err := user.set(ctx, s.client); err != nil {
 			return err
 		}
 	}
@@ -169,9 +167,8 @@ func (s *native) apply(ctx context.Context, r record) error {
 }
 
 // writeFiles writes what the server reads when it starts.
-func (s *native) writeFiles(r record) error {
-	dir := s.provider.serverDir(r.ID)
-	conf, acl := filepath.Join(dir, "redis.conf"), filepath.Join(dir, "users.acl")
+func (s *daemon) writeFiles(r record) error {
+	conf, acl := filepath.Join(s.dir, "redis.conf"), filepath.Join(s.dir, "users.acl")
 	var lines strings.Builder
 	for _, user := range users(r) {
 		fmt.Fprintf(&lines, "user %s %s\n", user.name, user.rules)
@@ -179,59 +176,48 @@ func (s *native) writeFiles(r record) error {
 	if err := renameio.WriteFile(acl, []byte(lines.String()), 0o600); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(conf, []byte(configFile(r)), 0o600); err != nil {
+	if err := renameio.WriteFile(conf, []byte(configFile(s.home.Hosts(), r)), 0o600); err != nil {
 		return err
 	}
-	return s.provider.user.Own(acl, conf)
+	return s.home.User.Own(acl, conf)
 }
 
-func (s *native) disconnect(ctx context.Context, user string) error {
-	if err := s.process.Await(ctx); err != nil {
+func (s *daemon) disconnect(ctx context.Context, user string) error {
+	if err := s.server.Await(ctx); err != nil {
 		return err
 	}
-	err := s.client.Do(ctx, "client", "kill", "user", user).Err()
-	if err != nil && strings.Contains(err.Error(), "No such user") {
-		return nil // its connections went with it
-	}
-	return err
+	return kick(ctx, s.client, user)
 }
 
-func (s *native) resetStats(ctx context.Context) error {
-	if err := s.process.Await(ctx); err != nil {
+func (s *daemon) resetStats(ctx context.Context) error {
+	if err := s.server.Await(ctx); err != nil {
 		return err
 	}
 	return s.client.ConfigResetStat(ctx).Err()
 }
 
-func (s *native) stop(ctx context.Context) error {
+func (s *daemon) stop(ctx context.Context) error {
 	close(s.quit)
-	return errors.Join(s.client.Close(), s.process.Stop(ctx))
+	return errors.Join(s.client.Close(), s.server.Stop(ctx))
 }
 
-// stats are read from INFO.
-func (s *native) stats(ctx context.Context) (stats, error) {
-	if err := s.process.Await(ctx); err != nil {
-		return stats{}, err
+func (s *daemon) info(ctx context.Context, r record) (version string, rows []addons.Row, err error) {
+	if err := s.server.Await(ctx); err != nil {
+		return "", nil, err
 	}
-	text, err := s.client.Info(ctx).Result()
+	now, err := readInfo(ctx, s.client)
 	if err != nil {
-		return stats{}, err
+		return "", nil, err
 	}
-	info := map[string]string{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
-			info[name] = value
-		}
-	}
-	number := func(name string) int64 {
-		n, _ := strconv.ParseInt(info[name], 10, 64) // what this version does not tell counts as 0
-		return n
-	}
-	return stats{
-		version:     info["redis_version"],
-		connections: int(number("connected_clients")) - 1, // less niwa's own
-		memory:      number("used_memory"),
-		hits:        number("keyspace_hits"),
-		misses:      number("keyspace_misses"),
+	version = now["redis_version"]
+	return version, []addons.Row{
+		engine.Row("Timeout", r.setting("timeout")),
+		engine.Row("Maxmemory", size(r.Plan.MemoryBytes)),
+		engine.Row("Maxmemory policy", r.setting("maxmemory_policy")),
+		engine.Row("Connections", engine.Of(int(now.number("connected_clients"))-1, r.Plan.Connections)), // less niwa's own
+		engine.Row("Memory", size(now.number("used_memory"))),
+		engine.Row("Hit rate", rate(now.number("keyspace_hits"), now.number("keyspace_misses"))),
+		engine.Row("Persistence", "AOF"),
+		engine.Row("Engine", fmt.Sprintf("%s, Redis %s", s.mode, version)),
 	}, nil
 }
