@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,14 +28,23 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"router":     {"127.0.0.1:3", "[::1]:4"},
 		"router-tls": {"127.0.0.1:5", "0.0.0.0:0"},
 		"runtime":    {"process", "auto"},
-		"engines":    {"native", "embedded"},
-		"cycle":      {"0", "90m"},
-		"domain":     {"localhost", "apps.example.test"},
+		"engines":    {"auto", "external"},
+
+		"postgres-url":   {"postgres://a:b@c", "postgres://d:e@f:1/g?sslmode=require"},
+		"redis-url":      {"redis://:a@b", "rediss://c:d@e:1"},
+		"postgres-image": {"postgres:16", "registry.example:5000/postgres@sha256:00"},
+		"redis-image":    {"redis:6.2", "valkey/valkey:8"},
+
+		"cycle":  {"0", "90m"},
+		"domain": {"localhost", "apps.example.test"},
 	}
 	for _, s := range newOptions().settings {
 		t.Run(s.flag, func(t *testing.T) {
 			values := good[s.flag]
 			t.Setenv(s.env, values[0])
+			if s.flag == "engines" {
+				t.Setenv("NIWA_REDIS_URL", "redis://:a@b")
+			}
 			o, err := parse(t)
 			if err != nil || valueOf(o, s.flag) != values[0] {
 				t.Errorf("%s=%s gave %q, %v", s.env, values[0], valueOf(o, s.flag), err)
@@ -60,7 +70,7 @@ func TestABadValueIsAnsweredWithTheGoodOnes(t *testing.T) {
 	cases := map[string]struct{ flag, value, want string }{
 		"a runtime nobody knows":       {"runtime", "podman", "auto, process"},
 		"a runtime that is not here":   {"runtime", "docker", "this niwa has no docker runner; use --runtime process"},
-		"an engine nobody knows":       {"engines", "cloud", "use auto, native or embedded"},
+		"an engine nobody knows":       {"engines", "cloud", "use one of [auto external docker native embedded]"},
 		"a port alone":                 {"api", "5100", "HOST:PORT, such as 127.0.0.1:5100"},
 		"a port out of range":          {"router", "localhost:70000", "HOST:PORT"},
 		"no host":                      {"router-tls", ":8443", "HOST:PORT"},
@@ -68,6 +78,8 @@ func TestABadValueIsAnsweredWithTheGoodOnes(t *testing.T) {
 		"a domain in upper case":       {"domain", "Localhost", "lower case"},
 		"a cycle without a unit":       {"cycle", "24", "such as 24h"},
 		"a cycle of a moment":          {"cycle", "5s", "a minute or more"},
+		"the URL of something else":    {"redis-url", "http://localhost", "redis://USER:PASSWORD@HOST:6379"},
+		"no image":                     {"postgres-image", "", "such as postgres:17"},
 		"an empty directory":           {"data", "", "not the path of a directory"},
 		"a directory git cannot write": {"data", "/srv/a\nb", "not the path of a directory"},
 	}
@@ -85,6 +97,36 @@ func TestTheDataDirectoryIsMadeAbsolute(t *testing.T) {
 	o, err := parse(t, "--data", "here")
 	if err != nil || !filepath.IsAbs(o.Data) || filepath.Base(o.Data) != "here" {
 		t.Errorf("got %q, %v", o.Data, err)
+	}
+}
+
+func TestAURLWithASecretIsShownToNobody(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(secret, []byte("postgres://admin:geheim@db.example\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("NIWA_REDIS_URL", "redis://admin:geheim@cache.example:7")
+	o, err := parse(t, "--postgres-url", "@"+secret)
+	if err != nil || o.PostgresURL != "postgres://admin:geheim@db.example" {
+		t.Errorf("from the file: %v", err)
+	}
+	for name, args := range map[string][]string{
+		"help":                     {"up", "--help"},
+		"doctor":                   {"doctor", "--postgres-url", "@" + secret},
+		"a URL that is no good":    {"doctor", "--redis-url", "http://admin:geheim@x"},
+		"a file with one like it":  {"doctor", "--redis-url", "@" + secret},
+		"an engine that it is not": {"doctor", "--engines", "native"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stdout, stderr, _ := niwa(t, nil, args...)
+			if strings.Contains(stdout+stderr, "geheim") || stdout+stderr == "" {
+				t.Errorf("stdout %q, stderr %q", stdout, stderr)
+			}
+		})
+	}
+	t.Setenv("NIWA_REDIS_URL", "")
+	if _, err := parse(t, "--engines", "external"); err == nil || !strings.Contains(err.Error(), "--postgres-url") {
+		t.Errorf("external, and no URL: %v", err)
 	}
 }
 
