@@ -72,6 +72,13 @@ func (l *Logplex) Log(appID, source, dyno, text string) {
 	w.Write([]byte(strings.TrimSuffix(text, "\n") + "\n"))
 }
 
+// LogAt is Log for text of another time, which could not be delivered then.
+func (l *Logplex) LogAt(at time.Time, appID, source, dyno, text string) {
+	w := l.Writer(appID, source, dyno)
+	w.at = at.UTC().Truncate(time.Microsecond)
+	w.Write([]byte(strings.TrimSuffix(text, "\n") + "\n"))
+}
+
 // Recent returns the last n lines that the filter picks, oldest first, all
 // lines logged before the call included.
 func (l *Logplex) Recent(appID string, f Filter, n int) []platform.LogLine {

@@ -51,6 +51,17 @@ func TestALineIsPrintedAsHerokuPrintsIt(t *testing.T) {
 	}
 }
 
+func TestALineThatCameLateHasTheTimeItWasSaidAt(t *testing.T) {
+	l := open(t, t.TempDir())
+	l.Log(app, "heroku", "router", "of now")
+	said := time.Date(2012, 10, 11, 5, 47, 20, 1200, time.FixedZone("CEST", 2*3600))
+	l.LogAt(said, app, "heroku", "router", "of then")
+	lines := l.Recent(app, Filter{}, 10)
+	if len(lines) != 2 || Format(lines[1]) != "2012-10-11T03:47:20.000001+00:00 heroku[router]: of then" {
+		t.Errorf("got %v", lines)
+	}
+}
+
 func TestRecentGivesTheLastLinesThatTheFilterPicks(t *testing.T) {
 	l := open(t, t.TempDir())
 	l.Log(app, "app", "web.1", "one")

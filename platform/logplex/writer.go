@@ -21,6 +21,7 @@ const maxLine = 10_000
 type Writer struct {
 	app          *appLog
 	source, dyno string
+	at           time.Time // of what is written; zero for the present
 
 	mu  sync.Mutex
 	cut cutter
@@ -55,8 +56,12 @@ func (w *Writer) add(text []byte) {
 	if w.app == nil {
 		return
 	}
+	at := w.at
+	if at.IsZero() {
+		at = time.Now().UTC().Truncate(time.Microsecond)
+	}
 	w.app.add(platform.LogLine{
-		Time:   time.Now().UTC().Truncate(time.Microsecond),
+		Time:   at,
 		Source: w.source,
 		Dyno:   w.dyno,
 		Text:   printable(text),
