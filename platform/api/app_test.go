@@ -104,6 +104,9 @@ func TestAReleaseIsRolledBackAndMadeAgain(t *testing.T) {
 	if second.at("eligible_for_rollback") != true || second.at("current") != false || second.text("slug", "id") != slug.ID {
 		t.Errorf("the release before: %s", second.body)
 	}
+	if third := s.do("GET", "/apps/garden/releases/v3", nil).want(200); third.at("eligible_for_rollback") != true {
+		t.Errorf("the official client takes the second that is eligible, and so the one before: %s", third.body)
+	}
 	back := s.do("POST", "/apps/garden/releases", map[string]any{"release": second.text("id")}).want(201)
 	if back.text("description") != "Rollback to v2" || back.at("current") != true {
 		t.Errorf("rolled back: %s", back.body)

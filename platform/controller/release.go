@@ -182,10 +182,11 @@ func currentOf(all []platform.Release) int {
 }
 
 // mark works out what a release is among the others. One can go back to any
-// that worked and has something to run, except to where one is.
+// that worked and has something to run. Where one is counts too: of those that
+// are eligible, the official client's "heroku rollback" takes the second.
 func mark(r *platform.Release, current int) {
 	r.Current = r.Version == current
-	r.EligibleForRollback = r.Status == platform.Succeeded && r.SlugID != nil && !r.Current
+	r.EligibleForRollback = r.Status == platform.Succeeded && r.SlugID != nil
 }
 
 // Rollback makes a release with the slug and the config of an earlier one.
