@@ -65,6 +65,7 @@ func newRoot(program Program) *cobra.Command {
 		envCommand(opts),
 		herokuCommand(opts),
 		doctorCommand(opts),
+		stackCommand(opts),
 		statusCommand(opts),
 		downCommand(opts),
 		backupCommand(opts, program),

@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"niwa/addons/engine"
+	"niwa/platform/instance"
+	"niwa/platform/stack"
 )
 
 // finding is one line of what doctor has to say.
@@ -59,7 +61,7 @@ func examine(ctx context.Context, opts *options) []finding {
 	for _, t := range tools() {
 		findings = append(findings, t.examine(ctx))
 	}
-	findings = append(findings, docker())
+	findings = append(findings, runtime(ctx, opts)...)
 	findings = append(findings, engines(ctx, opts)...)
 	findings = append(findings, dataDirectory(opts.Data))
 	rec, err := find(opts.Data)
@@ -119,11 +121,19 @@ func (t tool) examine(ctx context.Context) finding {
 	return finding{t.names[0], "missing", fmt.Sprintf("disables %s; %s", t.disables, t.get)}
 }
 
-func docker() finding {
-	if _, err := exec.LookPath("docker"); err == nil {
-		return finding{"docker", "note", "here, and not used: this niwa has no docker runner"}
+// runtime says what would run dynos, and what builds would miss.
+func runtime(ctx context.Context, opts *options) []finding {
+	name, reason, err := instance.ProbeRuntime(ctx, opts.Runtime, opts.StackBase)
+	if err != nil {
+		return []finding{{"runtime", "problem", fmt.Sprintf("--runtime %s: %v", opts.Runtime, err)}}
 	}
-	return finding{"docker", "note", "not here, and not needed"}
+	findings := []finding{{"runtime", "ok", name + ": " + reason}}
+	if _, err := stack.Toolchains(); err != nil && name == instance.Docker {
+		for line := range strings.Lines(err.Error()) {
+			findings = append(findings, finding{"builds", "note", strings.TrimSpace(line)})
+		}
+	}
+	return findings
 }
 
 // engines says what each data service would run on.

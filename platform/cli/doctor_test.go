@@ -28,16 +28,16 @@ func TestDoctorSaysWhatIsMissingAndWhatThatDisables(t *testing.T) {
 	write(t, filepath.Join(dir, "git"), "#!/bin/sh\necho git version 9.9\n")
 	write(t, filepath.Join(dir, "node"), "#!/bin/sh\nexit 1\n")
 	data := filepath.Join(t.TempDir(), "not", "yet")
-	lines, status := diagnose(t, []string{"PATH=" + dir}, "--data", data)
+	lines, status := diagnose(t, []string{"PATH=" + dir, "DOCKER_HOST=unix:///nowhere/docker.sock"}, "--data", data)
 	want := map[string]string{
-		"git":    "ok: " + dir + "/git (git version 9.9)",
-		"heroku": "missing: disables niwa heroku",
-		"go":     "missing: disables deploying Go apps",
-		"psql":   "missing: disables heroku pg:psql",
-		"node":   "note: " + dir + "/node is here but does not run",
-		"docker": "note: not here, and not needed",
-		"data":   "ok: " + data + " (made at first start)",
-		"api":    "ok: 127.0.0.1:0 is free",
+		"git":     "ok: " + dir + "/git (git version 9.9)",
+		"heroku":  "missing: disables niwa heroku",
+		"go":      "missing: disables deploying Go apps",
+		"psql":    "missing: disables heroku pg:psql",
+		"node":    "note: " + dir + "/node is here but does not run",
+		"runtime": "ok: process: no Docker engine answers at unix:///nowhere/docker.sock",
+		"data":    "ok: " + data + " (made at first start)",
+		"api":     "ok: 127.0.0.1:0 is free",
 	}
 	for what, line := range want {
 		if !strings.HasPrefix(lines[what], line) {

@@ -54,7 +54,7 @@ func dataDir(t *testing.T, api string) string {
 	data := filepath.Join(t.TempDir(), "it's a data dir")
 	write(t, filepath.Join(data, "token"), "t0ken")
 	write(t, filepath.Join(data, "ca", "ca.pem"), "-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n")
-	rec, err := json.Marshal(instance.Record{PID: os.Getpid(), API: "http://localhost:" + api[strings.LastIndex(api, ":")+1:], Router: "http://127.0.0.1:8080", RouterTLS: "https://127.0.0.1:8443", Version: "test", StartedAt: time.Now()})
+	rec, err := json.Marshal(instance.Record{PID: os.Getpid(), API: "http://localhost:" + api[strings.LastIndex(api, ":")+1:], Router: "http://127.0.0.1:8080", RouterTLS: "https://127.0.0.1:8443", Runtime: "process", Reason: "asked for", Version: "test", StartedAt: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

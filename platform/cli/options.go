@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/pflag"
 
 	"niwa/addons/engine"
+	"niwa/platform/instance"
+	"niwa/platform/stack"
 )
 
 // options is the whole configuration. Each one is a flag with a twin in the
@@ -25,6 +27,7 @@ type options struct {
 	Router    string
 	RouterTLS string
 	Runtime   string
+	StackBase string
 	Engines   string
 	Domain    string
 	Cycle     string
@@ -49,7 +52,7 @@ func newOptions() *options {
 		API:       "localhost:5100",
 		Router:    "127.0.0.1:8080",
 		RouterTLS: "127.0.0.1:8443",
-		Runtime:   "auto",
+		Runtime:   instance.Auto,
 		Engines:   "auto",
 		Domain:    "localhost",
 		Cycle:     "24h",
@@ -61,7 +64,8 @@ func newOptions() *options {
 		{&o.API, "api", "NIWA_API", "`HOST:PORT` of the Platform API and of git push", address},
 		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
-		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto or process", runtimeName},
+		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto, docker or process", oneOf(instance.Auto, instance.Docker, instance.Process)},
+		{&o.StackBase, "stack-base", "NIWA_STACK_BASE", "`IMAGE` that the stack image of containers starts from; empty for " + stack.DefaultBase, anything},
 		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", engineName},
 		{&o.PostgresURL, "postgres-url", "NIWA_POSTGRES_URL", "`URL` of an external Postgres server, with an administrator's credentials: " + secretUsage, postgresURL},
 		{&o.RedisURL, "redis-url", "NIWA_REDIS_URL", "`URL` of an external Redis server, with an administrator's credentials: " + secretUsage, redisURL},
@@ -80,6 +84,15 @@ func newOptions() *options {
 
 // bindData declares --data, which every command has.
 func (o *options) bindData(flags *pflag.FlagSet) { o.settings[0].bind(flags) }
+
+// bind declares one flag.
+func (o *options) bind(flags *pflag.FlagSet, name string) {
+	for _, s := range o.settings {
+		if s.flag == name {
+			s.bind(flags)
+		}
+	}
+}
 
 // bindServer declares the flags of the commands that start a platform.
 func (o *options) bindServer(flags *pflag.FlagSet) {
@@ -160,12 +173,7 @@ func oneOf(good ...string) func(string) error {
 	}
 }
 
-func runtimeName(value string) error {
-	if value == "docker" {
-		return fmt.Errorf("this niwa has no docker runner; use --runtime process")
-	}
-	return oneOf("auto", "process")(value)
-}
+func anything(string) error { return nil }
 
 func engineName(value string) error {
 	_, err := engine.ParseMode(value)

@@ -27,7 +27,8 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"api":        {"localhost:1", "127.0.0.1:2"},
 		"router":     {"127.0.0.1:3", "[::1]:4"},
 		"router-tls": {"127.0.0.1:5", "0.0.0.0:0"},
-		"runtime":    {"process", "auto"},
+		"runtime":    {"process", "docker"},
+		"stack-base": {"debian:trixie-slim", ""},
 		"engines":    {"auto", "external"},
 
 		"postgres-url":   {"postgres://a:b@c", "postgres://d:e@f:1/g?sslmode=require"},
@@ -68,8 +69,7 @@ func valueOf(o *options, flag string) string {
 
 func TestABadValueIsAnsweredWithTheGoodOnes(t *testing.T) {
 	cases := map[string]struct{ flag, value, want string }{
-		"a runtime nobody knows":       {"runtime", "podman", "auto, process"},
-		"a runtime that is not here":   {"runtime", "docker", "this niwa has no docker runner; use --runtime process"},
+		"a runtime nobody knows":       {"runtime", "podman", "auto, docker, process"},
 		"an engine nobody knows":       {"engines", "cloud", "use one of [auto external docker native embedded]"},
 		"a port alone":                 {"api", "5100", "HOST:PORT, such as 127.0.0.1:5100"},
 		"a port out of range":          {"router", "localhost:70000", "HOST:PORT"},

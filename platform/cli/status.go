@@ -37,6 +37,7 @@ func statusCommand(opts *options) *cobra.Command {
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 			fmt.Fprintf(w, "niwa %s\tpid %d, up for %s\n", rec.Version, rec.PID, time.Since(rec.StartedAt).Round(time.Second))
 			fmt.Fprintf(w, "data\t%s\n", opts.Data)
+			fmt.Fprintf(w, "runtime\t%s: %s\n", rec.Runtime, rec.Reason)
 			fmt.Fprintf(w, "api\t%s\n", rec.API)
 			fmt.Fprintf(w, "router\t%s\n", rec.Router)
 			fmt.Fprintf(w, "router, TLS\t%s\n", rec.RouterTLS)

@@ -39,7 +39,7 @@ func TestStatusSaysWhatRunsWhere(t *testing.T) {
 	data := dataDir(t, strings.TrimPrefix(api.URL, "http://"))
 	hold(t, data)
 	stdout, stderr, status := niwa(t, nil, "status", "--data", data)
-	for _, want := range []string{"niwa test", "http://127.0.0.1:8080", "https://127.0.0.1:8443", "app users", "http://users.localhost:8080/"} {
+	for _, want := range []string{"niwa test", "process: asked for", "http://127.0.0.1:8080", "https://127.0.0.1:8443", "app users", "http://users.localhost:8080/"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("status %d, stderr %q: no %q in\n%s", status, stderr, want, stdout)
 		}

@@ -111,6 +111,7 @@ func (o *options) config(program Program, progress io.Writer) instance.Config {
 		Router:    o.Router,
 		RouterTLS: o.RouterTLS,
 		Runtime:   o.Runtime,
+		StackBase: o.StackBase,
 		Engines:   o.Engines,
 
 		PostgresURL: o.PostgresURL, PostgresImage: o.PostgresImage,

@@ -39,6 +39,8 @@ type Record struct {
 	Router    string    `json:"router"`
 	RouterTLS string    `json:"router_tls"`
 	Domain    string    `json:"domain"`
+	Runtime   string    `json:"runtime"`
+	Reason    string    `json:"runtime_reason"` // why that one
 	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"`
 }
@@ -158,9 +160,10 @@ func pidOf(dir string) string {
 
 func (h *home) close() error { return h.lock.Unlock() }
 
-func (i *Instance) record(s *sockets) Record {
+func (i *Instance) record(p parts) Record {
+	s := p.nets
 	return Record{
 		PID: os.Getpid(), API: s.apiURL("http"), Router: "http://" + s.router.Addr().String(),
-		RouterTLS: "https://" + s.routerTLS.Addr().String(), Domain: i.cfg.Domain, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
+		RouterTLS: "https://" + s.routerTLS.Addr().String(), Domain: i.cfg.Domain, Runtime: p.runtime.name, Reason: p.runtime.reason, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
 	}
 }

@@ -23,7 +23,6 @@ import (
 	"niwa/platform/api"
 	"niwa/platform/build"
 	"niwa/platform/controller"
-	"niwa/platform/dyno/process"
 	"niwa/platform/git"
 	"niwa/platform/logplex"
 	"niwa/platform/pki"
@@ -40,7 +39,8 @@ type Config struct {
 	API       string // localhost:5100
 	Router    string // 127.0.0.1:8080
 	RouterTLS string // 127.0.0.1:8443
-	Runtime   string // auto or process
+	Runtime   string // Auto, Docker or Process
+	StackBase string // image that the stack image starts from; empty for the usual one
 	Engines   string // auto, external, docker, native or embedded
 	// PostgresURL and RedisURL name servers elsewhere, with an administrator's
 	// credentials; empty for none. The images are what containers are made of;
@@ -135,7 +135,7 @@ func (i *Instance) start(ctx context.Context) (err error) {
 		i.cfg.Progress("Ended %d processes that the last niwa left behind", len(lost))
 	}
 	i.serve(nets)
-	return i.home.publish(i.record(nets))
+	return i.home.publish(i.record(p))
 }
 
 // open opens what the data directory holds, and starts the data services. The
@@ -158,6 +158,10 @@ func (i *Instance) open(ctx context.Context, ca *pki.Authority) (p parts, err er
 	if p.market, err = catalog.Load(i.cfg.Elements); err != nil {
 		return p, err
 	}
+	if p.runtime, err = i.chooseRuntime(ctx, p.procs); err != nil {
+		return p, err
+	}
+	i.cfg.Progress("%s", p.runtime)
 	p.providers, err = i.providers(ctx, p.procs, ca)
 	return p, err
 }
@@ -171,17 +175,20 @@ type parts struct {
 	logs      *logplex.Logplex
 	routes    *route.Live
 	market    *catalog.Catalog
+	runtime   runtime
 	providers map[string]addons.Provider
 }
 
 // wire makes the parts that serve and joins them.
 func (i *Instance) wire(p parts) {
 	data := func(name string) string { return filepath.Join(i.cfg.Data, name) }
-	runner := process.New(process.Config{Dir: data("dynos"), Procs: p.procs, Path: os.Getenv("PATH")})
-	builder := build.New(build.Config{Runner: runner, Dir: data("builds"), CacheDir: data("cache"), Buildpacks: i.cfg.Buildpacks, MachineEnv: machineEnv()})
+	builder := build.New(build.Config{
+		Runner: p.runtime.runner, Dir: data("builds"), CacheDir: data("cache"), Buildpacks: i.cfg.Buildpacks,
+		MachineEnv: p.runtime.machineEnv, Images: p.runtime.images,
+	})
 	i.rendezvous = rendezvous.New(p.nets.rendezvous)
 	i.controller = controller.New(controller.Config{
-		Store: p.state, Runner: runner, Builder: builder, Logs: p.logs, Routes: p.routes, Rendezvous: i.rendezvous,
+		Store: p.state, Runner: p.runtime.runner, Builder: builder, Logs: p.logs, Routes: p.routes, Rendezvous: i.rendezvous,
 		Catalog: p.market, Providers: p.providers, Dir: i.cfg.Data, Domain: i.cfg.Domain,
 		RouterURL: p.nets.routerURL, GitURL: p.nets.gitURL, AttachURL: p.nets.attachURL,
 		Isolate: os.Geteuid() == 0, Cycle: i.cfg.Cycle, FreeMemory: freeMemory, Drain: i.drain, Log: i.cfg.Log,

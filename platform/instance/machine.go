@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"niwa/platform/stack"
 )
 
 // freeMemory asks Linux how many bytes programs may still take without
@@ -41,6 +43,20 @@ func machineEnv() map[string]string {
 	} {
 		if value, ok := os.LookupEnv(name); ok {
 			env[name] = value
+		}
+	}
+	return env
+}
+
+// containerEnv is machineEnv for builds in containers, which have programs of
+// their own, and this machine's certificate authorities in one file.
+func containerEnv() map[string]string {
+	env := machineEnv()
+	delete(env, "PATH")
+	delete(env, "SSL_CERT_DIR")
+	for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT"} {
+		if _, ok := env[name]; ok {
+			env[name] = stack.CAFile
 		}
 	}
 	return env

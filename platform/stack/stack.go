@@ -157,10 +157,20 @@ func (s *Stack) RemoveOthers(ctx context.Context) error {
 	return failed
 }
 
-// machineCAs is the file of certificate authorities that this machine trusts;
-// empty when it has none.
+// CAFile is the certificate authorities that the images trust.
+const CAFile = "/etc/ssl/certs/ca-certificates.crt"
+
+// Shared is what every container of a stack image has of this machine: the
+// certificate authorities that it trusts.
+func Shared() []Mount {
+	if from := machineCAs(); from != "" {
+		return []Mount{{from, CAFile}}
+	}
+	return nil
+}
+
 func machineCAs() string {
-	for _, path := range []string{os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"} {
+	for _, path := range []string{os.Getenv("SSL_CERT_FILE"), CAFile, "/etc/pki/tls/certs/ca-bundle.crt"} {
 		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
 			return path
 		}

@@ -112,20 +112,17 @@ func (p *plan) bind(from, to string, write bool) {
 
 // fromStack makes the dyno of a stack image.
 func (p *plan) fromStack(cfg Config, spec dyno.Spec, h *home.Home) {
-	p.config.Image = cfg.Run
-	p.task.Dir = appDir
+	shown := cfg.Shared
 	if spec.Dir == "" {
+		p.config.Image, p.task.Dir = cfg.Stack.Run, appDir
 		p.bind(h.App, appDir, true)
 	} else {
-		p.config.Image = cfg.Build
-		p.task.Dir = h.Work
+		p.config.Image, p.task.Dir = cfg.Stack.Build, h.Work
 		p.bind(h.Work, h.Work, true)
-		for _, m := range cfg.Toolchains {
-			p.bind(m.From, m.To, false)
-		}
+		shown = slices.Concat(shown, cfg.Toolchains)
 	}
-	if cfg.CAs != "" {
-		p.bind(cfg.CAs, "/etc/ssl/certs/ca-certificates.crt", false)
+	for _, m := range shown {
+		p.bind(m.From, m.To, false)
 	}
 	p.bind(filepath.Join(h.Run, "passwd"), "/etc/passwd", false)
 	p.bind(filepath.Join(h.Run, "group"), "/etc/group", false)

@@ -29,23 +29,20 @@ import (
 	"niwa/platform/docker"
 	"niwa/platform/dyno"
 	"niwa/platform/dyno/home"
+	"niwa/platform/stack"
 )
 
 // Config says what dynos are made of.
 type Config struct {
 	Engine *docker.Engine
-	Dir    string // holds a folder per dyno; app users must be able to reach it
-	First  string // program that is the first process of dynos: pid1.Program
-	Run    string // stack image of dynos with a slug
-	Build  string // stack image of dynos with a directory
+	Dir    string       // holds a folder per dyno; app users must be able to reach it
+	First  string       // program that is the first process of dynos: pid1.Program
+	Stack  stack.Images // of dynos with a slug, and of those with a directory
 
-	// Toolchains are what builds use of this machine.
-	Toolchains []Mount
-	CAs        string // file of certificate authorities that dynos trust too; empty for the image's own
+	// What dynos see of this machine, where they have no image of their own.
+	Shared     []stack.Mount
+	Toolchains []stack.Mount // those with a directory: builds
 }
-
-// Mount shows a file or folder of this machine to a dyno, to read.
-type Mount struct{ From, To string }
 
 // Bounds on what the engine may take for one request, and for a whole start.
 const (

@@ -55,7 +55,7 @@ func config(t *testing.T) docker.Config {
 	if err != nil {
 		need.Reason(t, "needs the stack image: "+err.Error())
 	}
-	return docker.Config{Engine: e, Dir: filepath.Join(dynotest.Dir(t), "dynos"), First: first, Run: images.Run, Build: images.Build}
+	return docker.Config{Engine: e, Dir: filepath.Join(dynotest.Dir(t), "dynos"), First: first, Stack: images}
 }
 
 // newRunner returns a runner that must have left nothing at the end.

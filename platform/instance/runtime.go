@@ -1,0 +1,150 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"niwa/platform/build/image"
+	"niwa/platform/docker"
+	"niwa/platform/dyno"
+	containers "niwa/platform/dyno/docker"
+	"niwa/platform/dyno/pid1"
+	"niwa/platform/dyno/process"
+	"niwa/platform/proc"
+	"niwa/platform/stack"
+)
+
+// Values of Config.Runtime.
+const (
+	Auto    = "auto"    // containers where they can be had, else processes
+	Docker  = "docker"  // containers of a Docker engine
+	Process = "process" // processes of this machine
+)
+
+const askedFor = "asked for with --runtime process"
+
+// runtime is what runs dynos, and why.
+type runtime struct {
+	name, reason string
+	runner       dyno.Runner
+	machineEnv   map[string]string // of builds
+	images       *image.Builder    // nil for processes
+}
+
+// String is a line for people.
+func (r runtime) String() string {
+	if r.name == Docker {
+		return "Dynos run as containers: " + r.reason
+	}
+	return "Dynos run as processes: " + r.reason
+}
+
+// chooseRuntime makes the runner. Containers need the stack image, which is
+// made now if it is not there.
+func (i *Instance) chooseRuntime(ctx context.Context, procs *proc.Table) (runtime, error) {
+	if i.cfg.Runtime == Process {
+		return i.asProcesses(procs, askedFor), nil
+	}
+	r, err := i.inContainers(ctx)
+	if err == nil {
+		return r, nil
+	}
+	if i.cfg.Runtime == Docker || ctx.Err() != nil {
+		return r, fmt.Errorf("--runtime docker: %w", err)
+	}
+	reason, rest, more := strings.Cut(err.Error(), "\n")
+	if more {
+		i.cfg.Progress("%s\n%s", reason, rest)
+	}
+	return i.asProcesses(procs, reason), nil
+}
+
+func (i *Instance) asProcesses(procs *proc.Table, reason string) runtime {
+	return runtime{
+		name: Process, reason: reason, machineEnv: machineEnv(),
+		runner: process.New(process.Config{Dir: filepath.Join(i.cfg.Data, "dynos"), Procs: procs, Path: os.Getenv("PATH")}),
+	}
+}
+
+func (i *Instance) inContainers(ctx context.Context) (r runtime, err error) {
+	engine, err := docker.Connect(ctx, i.home.id)
+	if err != nil {
+		return r, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, engine.Close())
+		}
+	}()
+	cfg := containers.Config{Engine: engine, Dir: filepath.Join(i.cfg.Data, "dynos"), Shared: stack.Shared()}
+	if cfg.First, err = pid1.Program(); err != nil {
+		return r, err
+	}
+	if i.dataHost, err = engine.Gateway(ctx); err != nil {
+		return r, err
+	}
+	s, err := stack.New(engine, i.cfg.StackBase, i.cfg.Progress)
+	if err != nil {
+		return r, err
+	}
+	if cfg.Stack, err = s.Ensure(ctx); err != nil {
+		return r, err
+	}
+	if cfg.Toolchains, err = stack.Toolchains(); err != nil {
+		i.cfg.Progress("Builds in containers will miss something: %v", err)
+	}
+	runner, err := containers.New(cfg)
+	if err != nil {
+		return r, err
+	}
+	i.onStop(func(context.Context) error { return engine.Close() })
+	i.onStop(runner.Close)
+	return runtime{
+		name: Docker, reason: fmt.Sprintf("Docker %s answers", engine.Version), runner: runner,
+		machineEnv: containerEnv(), images: image.New(engine),
+	}, nil
+}
+
+// ProbeRuntime says what a niwa with this configuration would run dynos with,
+// and why; or, when it could not start, what to do.
+func ProbeRuntime(ctx context.Context, mode, base string) (name, reason string, err error) {
+	if mode == Process {
+		return Process, askedFor, nil
+	}
+	reason, err = probeDocker(ctx, base)
+	switch {
+	case err == nil:
+		return Docker, reason, nil
+	case mode == Docker:
+		return Docker, "", err
+	}
+	return Process, err.Error(), nil
+}
+
+func probeDocker(ctx context.Context, base string) (string, error) {
+	engine, err := docker.Connect(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	defer engine.Close()
+	if _, err := pid1.Program(); err != nil {
+		return "", err
+	}
+	s, err := stack.New(engine, base, func(string, ...any) {})
+	if err != nil {
+		return "", err
+	}
+	missing, err := s.Missing(ctx)
+	if err != nil {
+		return "", err
+	}
+	reason := fmt.Sprintf("Docker %s answers", engine.Version)
+	if len(missing) > 0 {
+		reason += "; the stack image is made at the first start, or with \"niwa stack build\""
+	}
+	return reason, nil
+}
