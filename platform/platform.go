@@ -203,6 +203,7 @@ type Addon struct {
 	Engine           string // which engine serves it here: native, embedded
 	Options          map[string]string
 	ProvisionMessage string
+	Rotating         []string // credentials that are to get new secrets
 	CreatedAt        time.Time
 	UpdatedAt        time.Time
 }

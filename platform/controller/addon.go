@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -74,59 +73,6 @@ func (c *Controller) CreateAddon(ctx context.Context, nameOrID string, req Addon
 
 func noPlan(name string) *platform.Error {
 	return platform.Invalid("Couldn't find either the add-on service or the add-on plan of %q.", name)
-}
-
-// provision has an add-on's provider make what was asked for, and releases
-// its config vars. Called again it goes on with what is still provisioning.
-// When the provider fails, the add-on ends as deprovisioned, with the reason.
-func (c *Controller) provision(ctx context.Context, id string) error {
-	defer c.locks.lock("addon " + id)()
-	addon, err := c.Addon(ctx, id)
-	if err != nil || addon.State != platform.AddonProvisioning {
-		return err
-	}
-	plan, service, provider, err := c.served(addon)
-	if err != nil {
-		return err
-	}
-	res, err := provider.Provision(ctx, addons.Request{ID: addon.ID, Name: addon.Name, Plan: plan.Limits(), Options: addon.Options})
-	further := map[string]platform.Config{}
-	for _, name := range service.Credentials {
-		if err == nil {
-			further[name], err = furtherCredential(ctx, provider, addon.ID, name)
-		}
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // niwa stops: the next start goes on
-	}
-	if err != nil {
-		return c.failed(ctx, addon, err)
-	}
-	return c.releaseAddon(ctx, addon.ID, func(tx *store.Tx, addon *platform.Addon) (string, error) {
-		addon.State, addon.Engine, addon.ProvisionMessage = platform.AddonProvisioned, res.Engine, res.Message
-		vars, err := varsOf(tx, *addon, res.Config)
-		if err != nil {
-			return "", err
-		}
-		text := fmt.Sprintf("Attach %s (@ref:%s)", vars, addon.Name)
-		if service.Async {
-			text = fmt.Sprintf("@ref:%s completed provisioning, setting %s.", addon.Name, vars)
-		}
-		for name, config := range further {
-			if err := tx.PutCredential(addon.ID, name, config); err != nil {
-				return "", err
-			}
-		}
-		return text, tx.PutCredential(addon.ID, addons.Default, res.Config)
-	})
-}
-
-func furtherCredential(ctx context.Context, provider addons.Provider, id, name string) (platform.Config, error) {
-	creator, ok := provider.(addons.CredentialCreator)
-	if !ok {
-		return nil, fmt.Errorf("its provider makes no credential %s, as the catalog says it should", name)
-	}
-	return creator.CreateCredential(ctx, id, name)
 }
 
 // varsOf names the config vars that an add-on sets in its own app.
@@ -209,25 +155,6 @@ func attachedApps(tx *store.Tx, addonID string) ([]platform.App, error) {
 		apps = append(apps, app)
 	}
 	return apps, nil
-}
-
-// failed ends an add-on whose provider could not make it. Its row stays until
-// the next start, for clients that wait for it to read what became of it.
-func (c *Controller) failed(ctx context.Context, addon platform.Addon, reason error) error {
-	c.apiLog(addon.AppID, fmt.Sprintf("Provisioning of %s failed: %v", addon.Name, reason))
-	err := c.Store.Update(ctx, func(tx *store.Tx) error {
-		addon.State, addon.ProvisionMessage, addon.UpdatedAt = platform.AddonDeprovisioned, reason.Error(), now()
-		attachments, err := tx.AttachmentsOf(addon.ID)
-		for _, a := range attachments {
-			err = errors.Join(err, tx.DeleteAttachment(a.ID))
-		}
-		return errors.Join(err, tx.SaveAddon(addon))
-	})
-	var told *platform.Error
-	if !errors.As(reason, &told) {
-		reason = platform.Errorf(platform.Unavailable, "Provisioning of %s failed: %v", addon.Name, reason)
-	}
-	return errors.Join(err, reason)
 }
 
 // served finds an add-on's plan in the catalog and the provider that serves it.
@@ -391,7 +318,8 @@ func (c *Controller) DestroyAddon(ctx context.Context, nameOrID string, force bo
 	c.allReleased(ctx, all)
 	addon.State = platform.AddonDeprovisioning
 	if err := c.deprovision(ctx, addon.ID); err != nil {
-		c.report("deprovisioning", err, "addon", addon.Name) // the next start, or the next app destroyed, tries again
+		c.report("deprovisioning", err, "addon", addon.Name)
+		c.persist("deprovisioning", func(ctx context.Context) error { return c.deprovision(ctx, addon.ID) }, "addon", addon.Name)
 		return addon, nil
 	}
 	addon.State = platform.AddonDeprovisioned
@@ -429,58 +357,4 @@ func (c *Controller) retire(tx *store.Tx, addon platform.Addon, goingApp string)
 		all = append(all, made{app, r})
 	}
 	return all, nil
-}
-
-// deprovision has an add-on's provider remove it, and forgets it.
-func (c *Controller) deprovision(ctx context.Context, id string) error {
-	defer c.locks.lock("addon " + id)()
-	addon, err := c.Addon(ctx, id)
-	if missing(err) {
-		return nil
-	}
-	if err != nil || addon.State != platform.AddonDeprovisioning {
-		return err
-	}
-	again := func(ctx context.Context) {
-		c.report("deprovisioning", c.deprovision(ctx, id), "addon", addon.Name)
-	}
-	if c.hold.putOff(again) {
-		return nil
-	}
-	_, _, provider, err := c.served(addon)
-	if err != nil {
-		return err
-	}
-	if err := provider.Deprovision(ctx, addon.ID); err != nil {
-		return err
-	}
-	return c.Store.Update(ctx, func(tx *store.Tx) error { return tx.DeleteAddon(addon.ID) })
-}
-
-// settleAddons goes on with every add-on that is coming or going, and forgets
-// those that failed.
-func (c *Controller) settleAddons(ctx context.Context) error {
-	var all []platform.Addon
-	err := c.Store.Update(ctx, func(tx *store.Tx) (err error) {
-		if all, err = tx.Addons(); err != nil {
-			return err
-		}
-		for _, a := range all {
-			if a.State == platform.AddonDeprovisioned {
-				err = errors.Join(err, tx.DeleteAddon(a.ID))
-			}
-		}
-		return err
-	})
-	for _, a := range all {
-		c.later(func(ctx context.Context) {
-			switch a.State {
-			case platform.AddonProvisioning:
-				c.report("provisioning", c.provision(ctx, a.ID), "addon", a.Name)
-			case platform.AddonDeprovisioning:
-				c.report("deprovisioning", c.deprovision(ctx, a.ID), "addon", a.Name)
-			}
-		})
-	}
-	return err
 }

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -104,7 +105,8 @@ func TestAnAddonThatCannotBeProvidedSaysWhy(t *testing.T) {
 	if err != nil || len(all) != 0 {
 		t.Errorf("left: %v, %v", all, err)
 	}
-	f.provider.fail = nil
+	f.provider.breaks(nil)
+	await(t, "0", func() string { return fmt.Sprint(f.provider.count()) })
 	f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
 }
 
@@ -195,6 +197,66 @@ func TestARotatedCredentialIsReleased(t *testing.T) {
 	}
 	if v := f.version(t, "garden"); v != before+1 {
 		t.Errorf("v%d came after v%d", v, before)
+	}
+}
+
+func TestARotationThatFailsHalfwayIsFinished(t *testing.T) {
+	for name, after := range map[string]func(*testing.T, *fixture) *fixture{
+		"once the server is back": func(_ *testing.T, f *fixture) *fixture { f.provider.breaks(nil); return f },
+		"by the next start": func(t *testing.T, f *fixture) *fixture {
+			f.shut()
+			again := open(t, f.dir)
+			if err := again.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return again
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.app(t, "garden")
+			a := f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
+			f.provider.breaks(errors.New("the server has just been killed"))
+			if err := f.RotateCredential(t.Context(), a.Name, "default"); err == nil {
+				t.Fatal("it is said to have worked")
+			}
+			f = after(t, f)
+			await(t, "fake://"+a.ID+"/1", func() string { return f.config(t, "garden")["QUICK_URL"] })
+		})
+	}
+}
+
+func TestAnAcknowledgedAddonOutlivesACrashOfItsServer(t *testing.T) {
+	f := newFixture(t)
+	f.app(t, "garden")
+	f.provider.breaks(errors.New("the server has just been killed"))
+	a := f.addon(t, "garden", controller.AddonRequest{Plan: "slow"})
+	await(t, "true", func() string { return fmt.Sprint(f.provider.asked() > 0) })
+	f.provider.breaks(nil)
+	f.stateIs(t, a.ID, platform.AddonProvisioned)
+}
+
+func TestAnAddonThatIsDestroyedWhileItIsProvisionedIsGone(t *testing.T) {
+	f := newFixture(t)
+	f.app(t, "garden")
+	f.provider.hold = make(chan struct{})
+	a := f.addon(t, "garden", controller.AddonRequest{Plan: "slow"})
+	await(t, "true", func() string { return fmt.Sprint(f.provider.asked() > 0) })
+	destroyed := make(chan error)
+	go func() {
+		_, err := f.DestroyAddon(context.Background(), a.ID, false)
+		destroyed <- err
+	}()
+	f.stateIs(t, a.ID, platform.AddonDeprovisioning)
+	close(f.provider.hold)
+	if err := <-destroyed; err != nil {
+		t.Fatal(err)
+	}
+	if f.provider.count() != 0 {
+		t.Error("the provider still has it")
+	}
+	if config := f.config(t, "garden"); len(config) != 0 {
+		t.Errorf("its config vars came after its end: %v", config)
 	}
 }
 

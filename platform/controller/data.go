@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 
 	"niwa/addons"
@@ -111,23 +110,21 @@ func (c *Controller) DestroyCredential(ctx context.Context, nameOrID, name strin
 }
 
 // RotateCredential replaces the secret of a credential, and releases the new
-// one wherever the add-on is attached.
+// one wherever the add-on is attached. When that fails halfway it goes on, also
+// after a restart: apps must not keep a secret that no longer works.
 func (c *Controller) RotateCredential(ctx context.Context, nameOrID, name string) error {
-	addon, _, rotator, err := power[addons.Rotator](c, ctx, nameOrID, "rotate credentials")
+	addon, _, _, err := power[addons.Rotator](c, ctx, nameOrID, "rotate credentials")
 	if err != nil {
 		return err
 	}
-	defer c.locks.lock("addon " + addon.ID)()
-	if _, err := c.Credential(ctx, addon.ID, name); err != nil {
+	if err := c.toRotate(ctx, addon.ID, name); err != nil {
 		return err
 	}
-	config, err := rotator.Rotate(ctx, addon.ID, name)
-	if err != nil {
+	if err := c.rotate(ctx, addon.ID, name); err != nil {
+		c.persist("rotating a credential", func(ctx context.Context) error { return c.rotate(ctx, addon.ID, name) }, "addon", addon.Name)
 		return err
 	}
-	return c.releaseAddon(ctx, addon.ID, func(tx *store.Tx, addon *platform.Addon) (string, error) {
-		return fmt.Sprintf("Rotate credential %s (@ref:%s)", name, addon.Name), tx.PutCredential(addon.ID, name, config)
-	})
+	return nil
 }
 
 // ResetAddon empties an add-on.

@@ -382,11 +382,30 @@ type fakeProvider struct {
 	fail   error
 	hold   chan struct{} // Provision waits for it to be closed
 	rotate int
+	calls  int // of Provision
+}
+
+// breaks has everything fail that the provider is asked for; nil repairs it.
+func (p *fakeProvider) breaks(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fail = err
+}
+
+func (p *fakeProvider) asked() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
 }
 
 func (p *fakeProvider) Provision(ctx context.Context, req addons.Request) (addons.Resource, error) {
 	p.mu.Lock()
 	hold, fail := p.hold, p.fail
+	p.calls++
+	if p.have == nil {
+		p.have = map[string]bool{}
+	}
+	p.have[req.ID] = true // half made
 	p.mu.Unlock()
 	if hold != nil {
 		select {
@@ -398,12 +417,6 @@ func (p *fakeProvider) Provision(ctx context.Context, req addons.Request) (addon
 	if fail != nil {
 		return addons.Resource{}, fail
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.have == nil {
-		p.have = map[string]bool{}
-	}
-	p.have[req.ID] = true
 	return addons.Resource{Engine: "native", Config: map[string]string{"URL": "fake://" + req.ID}}, nil
 }
 
@@ -422,6 +435,9 @@ func (p *fakeProvider) Deprovision(_ context.Context, id string) error {
 func (p *fakeProvider) Rotate(_ context.Context, id, _ string) (map[string]string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.fail != nil {
+		return nil, p.fail
+	}
 	p.rotate++
 	return map[string]string{"URL": fmt.Sprintf("fake://%s/%d", id, p.rotate)}, nil
 }
