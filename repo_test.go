@@ -76,7 +76,7 @@ func arrows() map[string][]string {
 		"platform/platformtest/load":     {},
 		"platform/platformtest/echo":     {"platform/platformtest/load"},
 		"platform/dyno/dynotest":         {"platform", "platform/dyno", "platform/platformtest/need"},
-		"addons/addonstest": {"platform", "platform/pki", "platform/proc", "platform/platformtest/need", "addons",
+		"addons/addonstest": {"platform", "platform/docker", "platform/pki", "platform/proc", "platform/platformtest/need", "platform/platformtest/standin", "addons",
 			"addons/catalog", "addons/engine"},
 		"sample-app/apptest":   {},
 		"internal/testsummary": {},

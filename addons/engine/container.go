@@ -28,9 +28,10 @@ type containers struct {
 	volumes []string // that the image declares
 }
 
-// Labels of a container: whose it is, and by what it is known again.
 const (
-	taskLabel   = "dev.niwa.task"
+	// TaskLabel is on every container; its value is the id of the task.
+	TaskLabel = "dev.niwa.task"
+	// configLabel tells what a container was made by.
 	configLabel = "dev.niwa.config"
 )
 
@@ -64,8 +65,9 @@ func (c *containers) Launch(ctx context.Context, t Task) (Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("container %s: %w", name, err)
 	}
-	child := watch(c.engine, made.ID)
-	if err := c.engine.ContainerStart(ctx, made.ID, container.StartOptions{}); err != nil {
+	err = c.engine.ContainerStart(ctx, made.ID, container.StartOptions{})
+	child := watch(c.engine, made.ID) // which one that has not been started takes for its end
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("container %s: %w", name, err), child.Stop(context.WithoutCancel(ctx), 0))
 	}
 	return child, nil
@@ -83,7 +85,7 @@ func (c *containers) spec(t Task) (*container.Config, *container.HostConfig) {
 		Env:         []string{"HOME=" + t.Dir, "LC_ALL=C", "TZ=UTC"},
 		StopSignal:  unix.SignalName(t.Signal),
 		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
-		Labels:      c.engine.Labels(taskLabel, t.ID),
+		Labels:      c.engine.Labels(TaskLabel, t.ID),
 	}
 	host := &container.HostConfig{
 		NetworkMode: "host", UsernsMode: "host",

@@ -79,13 +79,13 @@ func (h *Home) sweepContainers(ctx context.Context, prefix string) error {
 	if err != nil {
 		return err
 	}
-	all, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: engine.Mine(taskLabel)})
+	all, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: engine.Mine(TaskLabel)})
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, found := range all {
-		if strings.HasPrefix(found.Labels[taskLabel], prefix) {
+		if strings.HasPrefix(found.Labels[TaskLabel], prefix) {
 			errs = append(errs, watch(engine, found.ID).Stop(ctx, stopGrace))
 		}
 	}

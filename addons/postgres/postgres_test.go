@@ -17,6 +17,7 @@ import (
 	"niwa/addons/engine"
 	"niwa/addons/postgres"
 	"niwa/platform/platformtest/need"
+	"niwa/platform/platformtest/standin"
 )
 
 func plan(name string, connections int) addons.Plan {
@@ -61,6 +62,12 @@ func TestTheEmbeddedEngineKeepsTheContract(t *testing.T) {
 		return p, errors.Join(err, p.Deprovision(ctx, id))
 	}
 	addonstest.Run(t, s)
+}
+
+func TestTheDockerEngineKeepsTheContract(t *testing.T) {
+	standin.Engine(t)
+	s := suite(engine.Config{})
+	addonstest.Run(t, addonstest.InDocker(t, s, standin.Make(t).Postgres, func(string) string { return "postgres" }))
 }
 
 func only(mode engine.Mode) engine.Config { return engine.Config{Choice: engine.Choice{Mode: mode}} }

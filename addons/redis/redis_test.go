@@ -16,6 +16,7 @@ import (
 	"niwa/addons/engine"
 	"niwa/addons/redis"
 	"niwa/platform/platformtest/need"
+	"niwa/platform/platformtest/standin"
 )
 
 func plan(name string, connections int) addons.Plan {
@@ -48,6 +49,11 @@ func TestTheNativeEngineKeepsTheContract(t *testing.T) {
 
 func TestTheEmbeddedEngineKeepsTheContract(t *testing.T) {
 	addonstest.Run(t, suite(engine.Embedded))
+}
+
+func TestTheDockerEngineKeepsTheContract(t *testing.T) {
+	standin.Engine(t)
+	addonstest.Run(t, addonstest.InDocker(t, suite(engine.Docker), standin.Make(t).Redis, func(id string) string { return "redis-" + id }))
 }
 
 func needRedis(t testing.TB) {
