@@ -47,13 +47,14 @@ func arrows() map[string][]string {
 		"platform/api":          {"platform", "platform/controller", "platform/logplex", "addons", "addons/catalog"},
 		"platform/api/listener": {},
 		"platform/git":          {"platform"},
-		"platform/cli":          {"platform", "platform/client", "platform/instance", "addons/engine", "sample-app"},
+		"platform/cli":          {"platform", "platform/client", "platform/docker", "platform/stack", "platform/instance", "addons/engine", "sample-app"},
 
 		// The wiring: it alone knows everybody, and only cli knows it.
 		"platform/instance": {"platform", "platform/api", "platform/api/listener", "platform/backup", "platform/build", "platform/controller",
-			"platform/docker", "platform/dyno", "platform/dyno/process", "platform/git", "platform/logplex", "platform/pki", "platform/proc",
+			"platform/docker", "platform/build/image", "platform/dyno", "platform/dyno/docker", "platform/dyno/pid1", "platform/dyno/process", "platform/git",
+			"platform/stack", "platform/logplex", "platform/pki", "platform/proc",
 			"platform/rendezvous", "platform/store", "addons", "addons/catalog", "addons/engine", "addons/postgres",
-			"addons/redis", "router", "router/policy", "router/route"},
+			"addons/redis", "router", "router/follow", "router/policy", "router/route"},
 
 		"router":        {"router/policy", "router/route"},
 		"router/route":  {},

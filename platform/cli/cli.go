@@ -61,6 +61,7 @@ func newRoot(program Program) *cobra.Command {
 	opts.bindData(root.PersistentFlags())
 	root.AddCommand(
 		upCommand(opts, program),
+		routerCommand(opts, program),
 		demoCommand(opts, program),
 		envCommand(opts),
 		herokuCommand(opts),

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -26,6 +27,7 @@ type options struct {
 	API       string
 	Router    string
 	RouterTLS string
+	NoRouter  string
 	Runtime   string
 	StackBase string
 	Engines   string
@@ -52,6 +54,7 @@ func newOptions() *options {
 		API:       "localhost:5100",
 		Router:    "127.0.0.1:8080",
 		RouterTLS: "127.0.0.1:8443",
+		NoRouter:  "false",
 		Runtime:   instance.Auto,
 		Engines:   "auto",
 		Domain:    "localhost",
@@ -64,6 +67,7 @@ func newOptions() *options {
 		{&o.API, "api", "NIWA_API", "`HOST:PORT` of the Platform API and of git push", address},
 		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
+		{&o.NoRouter, "no-router", "NIWA_NO_ROUTER", "leave --router and --router-tls to a \"niwa router\"", oneOf("true", "false")},
 		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto, docker or process", oneOf(instance.Auto, instance.Docker, instance.Process)},
 		{&o.StackBase, "stack-base", "NIWA_STACK_BASE", "`IMAGE` that the stack image of containers starts from; empty for " + stack.DefaultBase, anything},
 		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", engineName},
@@ -113,6 +117,9 @@ func (o *options) bindEngines(flags *pflag.FlagSet) {
 
 func (s setting) bind(flags *pflag.FlagSet) {
 	flags.StringVar(s.value, s.flag, *s.value, s.usage+" ["+s.env+"]")
+	if s.flag == "no-router" {
+		flags.Lookup(s.flag).NoOptDefVal = "true"
+	}
 	if strings.HasSuffix(s.flag, "-url") {
 		flags.Lookup(s.flag).DefValue = "" // help shows it, and it may be a secret of the environment
 	}
@@ -125,6 +132,9 @@ func (o *options) check() error {
 		if err := s.check(*s.value); err != nil {
 			return fmt.Errorf("--%s (or %s): %w", s.flag, s.env, err)
 		}
+	}
+	if o.NoRouter == "true" && (anyPort(o.Router) || anyPort(o.RouterTLS)) {
+		return errors.New("--no-router: name the ports that \"niwa router\" listens on with --router and --router-tls; 0 is none")
 	}
 	if err := o.resolveURLs(); err != nil {
 		return err
@@ -162,6 +172,12 @@ func address(value string) error {
 		return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:5100", value)
 	}
 	return nil
+}
+
+// anyPort is whether the system picks the port of an address.
+func anyPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port == "0"
 }
 
 func oneOf(good ...string) func(string) error {

@@ -27,6 +27,7 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"api":        {"localhost:1", "127.0.0.1:2"},
 		"router":     {"127.0.0.1:3", "[::1]:4"},
 		"router-tls": {"127.0.0.1:5", "0.0.0.0:0"},
+		"no-router":  {"false", "true"},
 		"runtime":    {"process", "docker"},
 		"stack-base": {"debian:trixie-slim", ""},
 		"engines":    {"auto", "external"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"text/tabwriter"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"niwa/platform/client"
+	"niwa/platform/instance"
 )
 
 func statusCommand(opts *options) *cobra.Command {
@@ -22,7 +24,7 @@ func statusCommand(opts *options) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			rec, err := find(opts.Data)
 			if err != nil {
-				return err
+				return errors.Join(tellAlone(cmd.OutOrStdout(), opts.Data), err)
 			}
 			token, err := readToken(opts.Data)
 			if err != nil {
@@ -41,12 +43,38 @@ func statusCommand(opts *options) *cobra.Command {
 			fmt.Fprintf(w, "api\t%s\n", rec.API)
 			fmt.Fprintf(w, "router\t%s\n", rec.Router)
 			fmt.Fprintf(w, "router, TLS\t%s\n", rec.RouterTLS)
+			routers, err := alone(opts.Data)
+			if err != nil {
+				return err
+			}
+			for _, r := range routers {
+				fmt.Fprintf(w, "router alone\t%s\n", r)
+			}
 			for _, app := range apps {
 				fmt.Fprintf(w, "app %s\t%s\n", app.Name, app.WebURL)
 			}
 			return w.Flush()
 		},
 	}
+}
+
+// alone says of each router that runs alone where it answers. They go on when
+// niwa stops.
+func alone(data string) (all []string, err error) {
+	routers, err := instance.Routers(data)
+	for _, r := range routers {
+		all = append(all, fmt.Sprintf("%s and %s (pid %d, up for %s)", r.URL, r.TLS, r.PID, time.Since(r.StartedAt).Round(time.Second)))
+	}
+	return all, err
+}
+
+// tellAlone tells of routers while no niwa runs.
+func tellAlone(out io.Writer, data string) error {
+	routers, err := alone(data)
+	for _, r := range routers {
+		fmt.Fprintf(out, "a router alone goes on at %s; SIGTERM stops it\n", r)
+	}
+	return err
 }
 
 // downPatience is how long niwa may take to stop: the 30 s that dynos have,
@@ -81,7 +109,7 @@ func downCommand(opts *options) *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "niwa (pid %d) has stopped\n", rec.PID)
-			return nil
+			return tellAlone(cmd.OutOrStdout(), opts.Data)
 		},
 	}
 }

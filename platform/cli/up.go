@@ -41,9 +41,7 @@ func serve(cmd *cobra.Command, opts *options, program Program, ready func(contex
 	if err != nil {
 		return err
 	}
-	for _, l := range platform.Listeners() {
-		fmt.Fprintf(stdout, "ready  %-12s %s\n", l.Name, l.URL)
-	}
+	announce(stdout, platform)
 	if err := ready(first); err != nil && first.Err() == nil {
 		fmt.Fprintf(stderr, "niwa: %v\nniwa: the platform itself runs; Ctrl-C stops it\n", err)
 	}
@@ -54,6 +52,12 @@ func serve(cmd *cobra.Command, opts *options, program Program, ready func(contex
 	}
 	fmt.Fprintln(stderr, "stopping; dynos have 30 s to end, and Ctrl-C kills them")
 	return errors.Join(err, shutDown(second, platform))
+}
+
+func announce(stdout io.Writer, platform *instance.Instance) {
+	for _, l := range platform.Listeners() {
+		fmt.Fprintf(stdout, "ready  %-12s %s\n", l.Name, l.URL)
+	}
 }
 
 // killPatience is how long a shutdown that was told to hurry may take.
@@ -110,6 +114,7 @@ func (o *options) config(program Program, progress io.Writer) instance.Config {
 		API:       o.API,
 		Router:    o.Router,
 		RouterTLS: o.RouterTLS,
+		NoRouter:  o.NoRouter == "true",
 		Runtime:   o.Runtime,
 		StackBase: o.StackBase,
 		Engines:   o.Engines,

@@ -163,7 +163,7 @@ func (h *home) close() error { return h.lock.Unlock() }
 func (i *Instance) record(p parts) Record {
 	s := p.nets
 	return Record{
-		PID: os.Getpid(), API: s.apiURL("http"), Router: "http://" + s.router.Addr().String(),
-		RouterTLS: "https://" + s.routerTLS.Addr().String(), Domain: i.cfg.Domain, Runtime: p.runtime.name, Reason: p.runtime.reason, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
+		PID: os.Getpid(), API: s.apiURL("http"), Router: "http://" + s.httpAddr,
+		RouterTLS: "https://" + s.httpsAddr, Domain: i.cfg.Domain, Runtime: p.runtime.name, Reason: p.runtime.reason, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
 	}
 }

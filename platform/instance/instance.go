@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +29,7 @@ import (
 	"niwa/platform/rendezvous"
 	"niwa/platform/store"
 	"niwa/router"
+	"niwa/router/follow"
 	"niwa/router/route"
 )
 
@@ -39,6 +39,7 @@ type Config struct {
 	API       string // localhost:5100
 	Router    string // 127.0.0.1:8080
 	RouterTLS string // 127.0.0.1:8443
+	NoRouter  bool   // a router that runs alone is there instead
 	Runtime   string // Auto, Docker or Process
 	StackBase string // image that the stack image starts from; empty for the usual one
 	Engines   string // auto, external, docker, native or embedded
@@ -69,7 +70,8 @@ type Instance struct {
 	controller *controller.Controller
 	api        *api.API
 	git        *git.Server
-	router     *router.Router
+	router     *router.Router // nil with Config.NoRouter
+	publisher  *follow.Publisher
 	rendezvous *rendezvous.Server
 	stop       []func(context.Context) error // in the order things were started
 
@@ -81,8 +83,12 @@ type Instance struct {
 // Start starts a niwa. When it returns without an error everything answers;
 // when it returns one nothing is left running.
 func Start(ctx context.Context, cfg Config) (*Instance, error) {
+	return start(ctx, cfg, (*Instance).startPlatform)
+}
+
+func start(ctx context.Context, cfg Config, how func(*Instance, context.Context) error) (*Instance, error) {
 	i := &Instance{cfg: cfg, failed: make(chan struct{})}
-	if err := i.start(ctx); err != nil {
+	if err := how(i, ctx); err != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
 		return nil, errors.Join(err, i.Shutdown(ctx))
@@ -90,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Instance, error) {
 	return i, nil
 }
 
-func (i *Instance) start(ctx context.Context) (err error) {
+func (i *Instance) startPlatform(ctx context.Context) (err error) {
 	if i.home, err = openHome(i.cfg.Data); err != nil {
 		return err
 	}
@@ -134,7 +140,7 @@ func (i *Instance) start(ctx context.Context) (err error) {
 	if len(lost) > 0 {
 		i.cfg.Progress("Ended %d processes that the last niwa left behind", len(lost))
 	}
-	i.serve(nets)
+	i.serve(i.servers(nets))
 	return i.home.publish(i.record(p))
 }
 
@@ -201,15 +207,15 @@ func (i *Instance) wire(p parts) {
 		Mount: i.git.Mount, Buildpacks: i.cfg.Buildpacks, Log: i.cfg.Log, Version: i.cfg.Version,
 		Backup: func(ctx context.Context, w io.Writer) error { return i.backup(ctx, p, w) },
 	})
-	i.router = router.New(router.Config{
-		Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),
-		Log: func(appID, line string) { p.logs.Log(appID, "heroku", "router", line) },
-	})
+	i.wireRouters(p)
 	i.onStop(i.rendezvousStop)
 	i.onStop(i.api.Shutdown)
+	i.onStop(func(context.Context) error { return i.publisher.Close() })
 	i.onStop(i.stopDynos)
 	i.onStop(func(context.Context) error { i.git.Close(); return nil })
-	i.onStop(i.router.Shutdown)
+	if i.router != nil {
+		i.onStop(i.stopRouter)
+	}
 }
 
 // push is what a push to main asks the controller for.
@@ -222,16 +228,6 @@ func (i *Instance) push(ctx context.Context, p git.Push, out io.Writer) error {
 		return fmt.Errorf("%w: %w", git.ErrTold, err)
 	}
 	return err
-}
-
-// drain waits until no router has a request at any of these dynos.
-func (i *Instance) drain(ctx context.Context, addrs []string) error {
-	return i.router.Drain(ctx, addrs)
-}
-
-// ours says for which names the router has a certificate.
-func (i *Instance) ours(name string) bool {
-	return name == i.cfg.Domain || strings.HasSuffix(name, "."+i.cfg.Domain)
 }
 
 // stopDynos stops the dynos. One that a client is attached to has not ended
@@ -249,15 +245,21 @@ func (i *Instance) stopDynos(ctx context.Context) error {
 
 func (i *Instance) rendezvousStop(context.Context) error { return i.rendezvous.Close() }
 
+func (i *Instance) servers(s *sockets) map[string]func() error {
+	all := map[string]func() error{}
+	if i.router != nil {
+		all = i.routerServers(s)
+	}
+	all["API"] = func() error { return i.api.Serve(s.api) }
+	all["rendezvous"] = i.rendezvous.Serve
+	all["routers' socket"] = func() error { return i.publisher.Serve(s.followers) }
+	return all
+}
+
 // serve sets every listener going. A listener that fails takes the instance
 // with it.
-func (i *Instance) serve(nets *sockets) {
-	for name, serve := range map[string]func() error{
-		"API":        func() error { return i.api.Serve(nets.api) },
-		"router":     func() error { return i.router.Serve(nets.router) },
-		"TLS router": func() error { return i.router.ServeTLS(nets.routerTLS) },
-		"rendezvous": i.rendezvous.Serve,
-	} {
+func (i *Instance) serve(servers map[string]func() error) {
+	for name, serve := range servers {
 		go func() {
 			if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) {
 				i.fail(fmt.Errorf("the %s stopped answering: %w", name, err))

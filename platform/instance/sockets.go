@@ -11,45 +11,74 @@ import (
 
 	"niwa/platform/api/listener"
 	"niwa/platform/pki"
+	"niwa/router/follow"
 )
 
 // sockets are the instance's open listeners, and the URLs that lead to them.
 type sockets struct {
-	api, router, routerTLS, rendezvous net.Listener
+	api, rendezvous   net.Listener
+	router, routerTLS net.Listener // nil where others route
+	followers         net.Listener
+
+	httpAddr, httpsAddr string // where apps answer, whoever routes
+}
+
+// toOpen is a listener to open, and the flag that says where.
+type toOpen struct {
+	to         *net.Listener
+	addr, flag string
 }
 
 // listen opens every socket before anything is started, so that a port in use
 // is found while nothing can be left half done.
 func (i *Instance) listen(ca *pki.Authority) (*sockets, error) {
 	var s sockets
-	for _, want := range []struct {
-		to         *net.Listener
-		addr, flag string
-	}{
-		{&s.api, i.cfg.API, "--api"},
-		{&s.router, i.cfg.Router, "--router"},
-		{&s.routerTLS, i.cfg.RouterTLS, "--router-tls"},
-		{&s.rendezvous, "127.0.0.1:0", ""},
-	} {
+	err := i.listenAll([]toOpen{{&s.api, i.cfg.API, "--api"}, {&s.rendezvous, "127.0.0.1:0", ""}})
+	if err == nil {
+		err = i.listenForApps(&s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if s.followers, err = follow.Listen(follow.Dir(i.cfg.Data)); err != nil {
+		return nil, err
+	}
+	i.onStop(func(context.Context) error { return closeListener(s.followers) })
+	s.api = listener.New(s.api, ca.ServerConfig(isHeroku))
+	s.rendezvous = tls.NewListener(s.rendezvous, ca.ServerConfig(nil))
+	i.listeners = append([]Listener{{"API", s.apiURL("http")}}, i.listeners...)
+	i.listeners = append(i.listeners, Listener{"rendezvous", "rendezvous://" + s.rendezvous.Addr().String()})
+	return &s, nil
+}
+
+// listenForApps opens what a router listens on.
+func (i *Instance) listenForApps(s *sockets) error {
+	s.httpAddr, s.httpsAddr = i.cfg.Router, i.cfg.RouterTLS
+	if i.cfg.NoRouter {
+		return nil
+	}
+	err := i.listenAll([]toOpen{{&s.router, i.cfg.Router, "--router"}, {&s.routerTLS, i.cfg.RouterTLS, "--router-tls"}})
+	if err != nil {
+		return err
+	}
+	s.httpAddr, s.httpsAddr = s.router.Addr().String(), s.routerTLS.Addr().String()
+	i.listeners = append(i.listeners, Listener{"router", "http://" + s.httpAddr}, Listener{"router (TLS)", "https://" + s.httpsAddr})
+	return nil
+}
+
+func (i *Instance) listenAll(all []toOpen) error {
+	for _, want := range all {
 		ln, err := net.Listen("tcp", want.addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
-			return nil, fmt.Errorf("something else listens on %s; stop it, or choose another address with %s", want.addr, want.flag)
+			return fmt.Errorf("something else listens on %s; stop it, or choose another address with %s", want.addr, want.flag)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot listen on %s (%s): %w", want.addr, want.flag, err)
+			return fmt.Errorf("cannot listen on %s (%s): %w", want.addr, want.flag, err)
 		}
 		i.onStop(func(context.Context) error { return closeListener(ln) })
 		*want.to = ln
 	}
-	s.api = listener.New(s.api, ca.ServerConfig(isHeroku))
-	s.rendezvous = tls.NewListener(s.rendezvous, ca.ServerConfig(nil))
-	i.listeners = []Listener{
-		{"API", s.apiURL("http")},
-		{"router", "http://" + s.router.Addr().String()},
-		{"router (TLS)", "https://" + s.routerTLS.Addr().String()},
-		{"rendezvous", "rendezvous://" + s.rendezvous.Addr().String()},
-	}
-	return &s, nil
+	return nil
 }
 
 // closeListener closes a listener that its server may have closed already.
@@ -74,7 +103,8 @@ func (s *sockets) apiURL(scheme string) string {
 }
 
 func (s *sockets) routerURL(host string) string {
-	return fmt.Sprintf("http://%s:%d/", host, port(s.router))
+	_, port, _ := net.SplitHostPort(s.httpAddr) // which was listened on, or checked as a flag
+	return fmt.Sprintf("http://%s:%s/", host, port)
 }
 
 func (s *sockets) gitURL(app string) string {

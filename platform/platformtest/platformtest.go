@@ -83,7 +83,7 @@ func Up(t testing.TB, binary, data string, flags ...string) *Program {
 func Start(t testing.TB, binary, data string, args ...string) *Program {
 	t.Helper()
 	p := &Program{Binary: binary, Data: data, output: &buffer{}, ended: make(chan struct{})}
-	p.cmd = exec.Command(binary, append(args, "--data", data, "--api", "localhost:0", "--router", "127.0.0.1:0", "--router-tls", "127.0.0.1:0")...)
+	p.cmd = exec.Command(binary, append([]string{args[0], "--data", data, "--api", "localhost:0", "--router", "127.0.0.1:0", "--router-tls", "127.0.0.1:0"}, args[1:]...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	p.cmd.Env = append(os.Environ(), "NIWA_DATA=", "HOME="+os.Getenv("HOME"))
 	if err := p.cmd.Start(); err != nil {

@@ -1,0 +1,158 @@
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"niwa/platform/logplex"
+	"niwa/platform/pki"
+	"niwa/router"
+	"niwa/router/follow"
+	"niwa/router/route"
+)
+
+// cutTime is how long requests in flight have when a router stops: as long as
+// dynos have. What is left then, an open WebSocket say, is cut off (H24).
+const cutTime = 30 * time.Second
+
+// StartRouter starts a router alone, which follows the routes of the platform
+// on the data directory while there is one, and the last that there were while
+// there is none. It runs as the platform's user, whose certificate authority
+// it reads; nothing else of the data directory is its own but its record. Of
+// the configuration, Data, Router, RouterTLS, Domain, Version and Log count.
+func StartRouter(ctx context.Context, cfg Config) (*Instance, error) {
+	return start(ctx, cfg, (*Instance).startRouter)
+}
+
+func (i *Instance) startRouter(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(i.cfg.Data, "ca", "ca.pem")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("no niwa has run on %s yet; start one with \"niwa up\", or name another directory with --data", i.cfg.Data)
+	}
+	ca, err := pki.Open(filepath.Join(i.cfg.Data, "ca"))
+	if err != nil {
+		return err
+	}
+	var s sockets
+	if err := i.listenForApps(&s); err != nil {
+		return err
+	}
+	dir := follow.Dir(i.cfg.Data)
+	record, err := follow.Register(dir, follow.Router{
+		ID: uuid.NewString(), PID: os.Getpid(), URL: "http://" + s.httpAddr, TLS: "https://" + s.httpsAddr,
+		Version: i.cfg.Version, StartedAt: time.Now().UTC(),
+	})
+	if err != nil {
+		return err
+	}
+	i.onStop(func(context.Context) error { return record.Close() })
+	table, err := route.Read(filepath.Join(i.cfg.Data, "routes.json"))
+	if errors.Is(err, route.ErrCorrupt) {
+		i.cfg.Log.Warn("there are no routes until a platform runs", "error", err)
+		table = route.New(nil)
+	} else if err != nil {
+		return err
+	}
+	routes := route.NewLive(table)
+	follower := follow.NewFollower(follow.FollowerConfig{
+		Dir: dir, Router: record.Router, Routes: routes, Log: i.cfg.Log,
+		Drain: func(ctx context.Context, addrs []string) error { return i.router.Drain(ctx, addrs) },
+	})
+	i.router = router.New(router.Config{Routes: routes, TLS: ca.ServerConfig(i.ours), Log: follower.LogLine})
+	i.onStop(running(follower.Run))
+	i.onStop(i.stopRouter)
+	select {
+	case <-follower.Ready():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	i.serve(i.routerServers(&s))
+	return nil
+}
+
+// running runs f, and returns what ends it.
+func running(f func(context.Context)) func(context.Context) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { f(ctx); close(ended) }()
+	return func(context.Context) error {
+		cancel()
+		<-ended
+		return nil
+	}
+}
+
+// stopRouter lets the requests in flight end.
+func (i *Instance) stopRouter(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, cutTime)
+	defer cancel()
+	err := i.router.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil // each has its line in the log
+	}
+	return err
+}
+
+func (i *Instance) routerServers(s *sockets) map[string]func() error {
+	return map[string]func() error{
+		"router":     func() error { return i.router.Serve(s.router) },
+		"TLS router": func() error { return i.router.ServeTLS(s.routerTLS) },
+	}
+}
+
+// wireRouters makes the platform's own router, unless others do its work
+// alone, and the publisher that those follow.
+func (i *Instance) wireRouters(p parts) {
+	i.publisher = follow.NewPublisher(follow.Config{
+		Dir: follow.Dir(i.cfg.Data), Routes: p.routes, Log: i.cfg.Log,
+		Lines: func(lines []follow.Line) { keepLines(p.logs, p.routes.Table(), lines) },
+	})
+	if !i.cfg.NoRouter {
+		i.router = router.New(router.Config{
+			Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),
+			Log: func(appID, line string) { p.logs.Log(appID, "heroku", "router", line) },
+		})
+	}
+}
+
+// keepLines logs what a router that runs alone has to say of the apps there
+// are. What it had no room for is said as Heroku says it of a drain
+// (https://devcenter.heroku.com/articles/error-codes#l10-drain-buffer-overflow).
+func keepLines(logs *logplex.Logplex, apps *route.Table, lines []follow.Line) {
+	for _, l := range lines {
+		if _, ok := apps.App(l.App); !ok {
+			continue // it was destroyed meanwhile, and its log with it
+		}
+		if l.Dropped > 0 {
+			logs.Log(l.App, "heroku", "logplex", fmt.Sprintf("Error L10 (output buffer overflow): %d messages dropped since %s.",
+				l.Dropped, l.At.UTC().Format("2006-01-02T15:04:05-07:00")))
+			continue
+		}
+		logs.LogAt(l.At, l.App, "heroku", "router", l.Text)
+	}
+}
+
+// drain waits until no router has a request at any of these dynos.
+func (i *Instance) drain(ctx context.Context, addrs []string) error {
+	if i.router != nil {
+		if err := i.router.Drain(ctx, addrs); err != nil {
+			return err
+		}
+	}
+	return i.publisher.Drain(ctx, addrs)
+}
+
+// ours says for which names routers have a certificate.
+func (i *Instance) ours(name string) bool {
+	return name == i.cfg.Domain || strings.HasSuffix(name, "."+i.cfg.Domain)
+}
+
+// Routers lists the routers that run alone on a data directory.
+func Routers(data string) ([]follow.Router, error) { return follow.Routers(follow.Dir(data)) }
