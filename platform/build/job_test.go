@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -134,7 +135,7 @@ func TestProcfileThatIsAPipeOrALinkOutIsRejected(t *testing.T) {
 
 func TestBuildThatTakesTooLongIsStopped(t *testing.T) {
 	b := newBench(t, func(c *Config) {
-		scripted("sleep 300 & echo $! > ../cache/pid; echo started; wait")(c)
+		scripted(sleeper)(c)
 		c.Limits.Time = 2 * time.Second
 	})
 	message := b.reject(b.request(tarOf(t, entry{name: "x"})))
@@ -146,7 +147,7 @@ func TestBuildThatTakesTooLongIsStopped(t *testing.T) {
 }
 
 func TestCanceledBuildIsStopped(t *testing.T) {
-	b := newBench(t, scripted("sleep 300 & echo $! > ../cache/pid; echo started; wait"))
+	b := newBench(t, scripted(sleeper))
 	ctx, cancel := context.WithCancel(t.Context())
 	req := b.request(tarOf(t, entry{name: "x"}))
 	done := make(chan error, 1)
@@ -169,30 +170,61 @@ func TestCanceledBuildIsStopped(t *testing.T) {
 	b.sleeperIsGone()
 }
 
-// sleeperIsGone waits for the process that a build has left in its cache.
+// sleeper is a program whose child bears a name that is in its cache too: to
+// this process it has another number than to itself.
+const sleeper = `read -r name </proc/sys/kernel/random/uuid; echo "$name" > ../cache/name
+sh -c 'echo started; sleep 300; :' "$name" & wait`
+
+// sleeperIsGone waits for the end of the process that a build has left.
 func (b *bench) sleeperIsGone() {
 	b.t.Helper()
-	pid, err := os.ReadFile(filepath.Join(b.cfg.CacheDir, b.app, "pid"))
+	name, err := os.ReadFile(filepath.Join(b.cfg.CacheDir, b.app, "name"))
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for exec.Command("kill", "-0", strings.TrimSpace(string(pid))).Run() == nil {
+	for {
+		all, err := exec.Command("ps", "-eo", "args").Output()
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if !strings.Contains(string(all), strings.TrimSpace(string(name))) {
+			return
+		}
 		if time.Now().After(deadline) {
-			b.t.Fatalf("process %s still runs", pid)
+			b.t.Fatalf("process %s still runs", name)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 }
 
-func TestBuildsOfOneAppTakeTurnsAndThoseOfOthersDoNot(t *testing.T) {
-	b := newBench(t, scripted(`echo started; [ -f meet ] || exit 0
-touch ../../../met-$(cat meet)
-for i in $(seq 1000); do [ -f ../../../met-a ] && [ -f ../../../met-b ] && exit 0; sleep 0.01; done
-exit 1`))
-	if err := os.Chmod(b.dir, 0o777); err != nil {
+// meeting lets as many as n meet at an address, and go on together.
+func meeting(t *testing.T, n int) (port int) {
+	t.Helper()
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { door.Close() })
+	go func() {
+		var here []net.Conn
+		for range n {
+			conn, err := door.Accept()
+			if err != nil {
+				return
+			}
+			here = append(here, conn)
+		}
+		for _, conn := range here {
+			_, _ = conn.Write([]byte("go\n"))
+			conn.Close()
+		}
+	}()
+	return door.Addr().(*net.TCPAddr).Port
+}
+
+func TestBuildsOfOneAppTakeTurnsAndThoseOfOthersDoNot(t *testing.T) {
+	b := newBench(t, scripted(fmt.Sprintf("echo started; [ -f meet ] || exit 0; exec 3<>/dev/tcp/127.0.0.1/%d; read -r go <&3", meeting(t, 2))))
 	// Two apps meet in the middle of their builds.
 	errs := make(chan error, 2)
 	for _, name := range []string{"a", "b"} {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 
 	"niwa/platform"
 )
@@ -56,6 +57,10 @@ func (o *output) failed(err error) {
 		o.warn("%s", told.Message)
 	case errors.Is(err, context.Canceled):
 		o.warn("Build canceled")
+	case errors.Is(err, syscall.ENOSPC):
+		o.warn("The disk that holds niwa's data is full. Free some space and push again.")
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		o.warn("niwa has too many files open. Push again in a moment.")
 	default:
 		o.warn("The build could not be carried out. The log of niwa says why.")
 	}

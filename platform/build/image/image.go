@@ -80,8 +80,9 @@ func (f Fault) Error() string { return string(f) }
 
 func faultf(format string, args ...any) error { return Fault(fmt.Sprintf(format, args...)) }
 
-// Build makes an image. When it returns an error, there is no image, and what
-// it had made by then is cache. The end of ctx ends the build.
+// Build makes an image. When it returns an error, there is no image, nothing of
+// it runs, and what it had made by then is cache. The end of ctx ends the build.
+// An app has one at a time.
 func (b *Builder) Build(ctx context.Context, req Request) (Image, error) {
 	source, err := req.Source.OpenRoot(path.Dir(req.Dockerfile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -103,8 +104,11 @@ func (b *Builder) Build(ctx context.Context, req Request) (Image, error) {
 	if sendErr := c.close(); err != nil && sendErr != nil {
 		err = sendErr // why the engine did not get it all
 	}
+	if ctx.Err() != nil {
+		return Image{}, errors.Join(context.Cause(ctx), b.end(ctx, req.App))
+	}
 	if err != nil {
-		return Image{}, blame(ctx, err, lines)
+		return Image{}, blame(err, lines)
 	}
 	return b.inspect(ctx, tag(req), layers)
 }
@@ -179,11 +183,9 @@ func (b *Builder) limit(ctx context.Context, app, id string) error {
 }
 
 // blame tells a fault of the Dockerfile from one of the engine.
-func blame(ctx context.Context, err error, added []int) error {
+func blame(err error, added []int) error {
 	var said *jsonmessage.JSONError
 	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
 	case errors.As(err, &said):
 		return Fault(renumbered(said.Message, added))
 	case errdefs.IsInvalidArgument(err):

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -82,9 +83,26 @@ func short(id string) string {
 }
 
 // Clean removes the containers of builds that died with their engine. No build
-// may run. Dynos have the labels of their image, which is finished.
+// may run.
 func (b *Builder) Clean(ctx context.Context) error {
-	all, err := b.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: b.engine.Mine(appLabel)})
+	return b.removeContainers(ctx, b.engine.Mine(appLabel))
+}
+
+// endTime bounds the end of a build that was given up.
+const endTime = 10 * time.Second
+
+// end sees to it that nothing runs of a build that was given up: the engine
+// takes its time to notice.
+func (b *Builder) end(ctx context.Context, app string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	return b.removeContainers(ctx, b.engine.Mine(appLabel+"="+app))
+}
+
+// removeContainers removes those of builds. Dynos have the labels of their
+// image as well, but that is finished.
+func (b *Builder) removeContainers(ctx context.Context, filter filters.Args) error {
+	all, err := b.engine.ContainerList(ctx, container.ListOptions{All: true, Filters: filter})
 	if err != nil {
 		return fmt.Errorf("docker: listing containers: %w", err)
 	}
@@ -94,9 +112,22 @@ func (b *Builder) Clean(ctx context.Context) error {
 			continue
 		}
 		err := b.engine.ContainerRemove(ctx, c.ID, container.RemoveOptions{Force: true})
-		if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) {
+		if errdefs.IsConflict(err) { // the engine is about it
+			err = b.awaitRemoved(ctx, c.ID)
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
 			failed = errors.Join(failed, fmt.Errorf("docker: removing a build's container: %w", err))
 		}
 	}
 	return failed
+}
+
+func (b *Builder) awaitRemoved(ctx context.Context, id string) error {
+	removed, failed := b.engine.ContainerWait(ctx, id, container.WaitConditionRemoved)
+	select {
+	case <-removed:
+		return nil
+	case err := <-failed:
+		return err
+	}
 }
