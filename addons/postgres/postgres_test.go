@@ -82,7 +82,7 @@ func needPostgres(t testing.TB) {
 type client struct{ conn *pgx.Conn }
 
 func dial(ctx context.Context, config map[string]string) (addonstest.Client, error) {
-	conn, err := pgx.Connect(ctx, config["URL"]+"?sslmode=require")
+	conn, err := pgx.Connect(ctx, config["URL"]+map[bool]string{true: "&", false: "?"}[strings.Contains(config["URL"], "?")]+"sslmode=require")
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,96 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"niwa/addons"
+	"niwa/addons/addonstest"
+	"niwa/addons/engine"
+	"niwa/addons/postgres"
+	"niwa/platform/platformtest/need"
+)
+
+// elsewhere is a server that is not niwa's own, with an administrator who is
+// no superuser.
+type elsewhere struct {
+	*addonstest.Home
+	provider *postgres.Provider // the server is that of another niwa
+	url      string             // of the administrator
+}
+
+// serverOf starts a server on an engine. PostgreSQL 16 and later have other
+// rules for who may do what with a role: here the native one is older than
+// that on Debian 12, and the embedded one newer.
+func serverOf(t *testing.T, mode engine.Mode) *elsewhere {
+	t.Helper()
+	if mode == engine.Native {
+		needPostgres(t)
+	}
+	home := addonstest.NewHome(t)
+	p, err := postgres.New(t.Context(), home.Config(mode))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close(context.Background()) })
+	if _, err := p.Provision(t.Context(), addons.Request{ID: uuid.NewString()}); err != nil {
+		if strings.Contains(err.Error(), "cannot be downloaded") {
+			need.Reason(t, "needs the network: "+err.Error())
+		}
+		t.Fatal(err)
+	}
+	s := &elsewhere{Home: home, provider: p}
+	s.url = s.administrator(t, "landlord", "createdb createrole")
+	template := superuser(t, home.EngineDir()).Config().Copy()
+	template.Database = "template1"
+	execute(t, template, "grant execute on function pg_stat_reset to landlord")
+	return s
+}
+
+// administrator makes a role with a database to connect to, and returns its
+// URL.
+func (s *elsewhere) administrator(t *testing.T, name, rights string) string {
+	t.Helper()
+	server := superuser(t, s.EngineDir()).Config()
+	secret := engine.Password()
+	execute(t, server, fmt.Sprintf("create role %s login %s password '%s'", name, rights, secret))
+	execute(t, server, fmt.Sprintf("create database %s owner %[1]s", name))
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(name, secret), Host: fmt.Sprintf("127.0.0.1:%d", server.Port),
+		Path: "/" + name, RawQuery: "sslmode=require",
+	}
+	return u.String()
+}
+
+func execute(t *testing.T, config *pgx.ConnConfig, sql string) {
+	t.Helper()
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func TestTheExternalEngineKeepsTheContract(t *testing.T) {
+	for _, mode := range []engine.Mode{engine.Native, engine.Embedded} {
+		t.Run(string(mode)+" server", func(t *testing.T) {
+			server := serverOf(t, mode)
+			s := suite(engine.Config{Choice: engine.Choice{Mode: engine.External, URL: server.url}})
+			s.Elsewhere = true
+			s.Kill = func(t *testing.T, _ *addonstest.Home, _ string) { addonstest.KillProcess(t, server.Procs, "postgres") }
+			s.Remains = func(t *testing.T, _ *addonstest.Home, id string) []string {
+				return remains(t, superuser(t, server.EngineDir()), id, "niwa_d", "niwa_u")
+			}
+			addonstest.Run(t, s)
+		})
+	}
+}
