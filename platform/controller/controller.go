@@ -119,6 +119,7 @@ func (c *Controller) Close(ctx context.Context) error {
 		crews = append(crews, crew)
 	}
 	c.mu.Unlock()
+	c.rest(ctx)
 	for _, crew := range crews {
 		crew.dismiss()
 	}

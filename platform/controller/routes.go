@@ -13,6 +13,9 @@ import (
 // never replaces a newer one.
 func (c *Controller) publish(ctx context.Context) error {
 	defer c.locks.lock("routes")()
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
 	var entries []route.Entry
 	err := c.Store.View(ctx, func(tx *store.Tx) error {
 		apps, err := tx.Apps()
@@ -35,6 +38,30 @@ func (c *Controller) publish(ctx context.Context) error {
 	// A table that could not be saved is in use all the same.
 	c.report("saving the routes", c.Routes.Swap(route.New(entries)))
 	return nil
+}
+
+// rest ends publishing with a table in which no dyno is up, and waits for the
+// requests that dynos have. Routers that run alone go on: what comes to them
+// from now on waits for the next platform.
+func (c *Controller) rest(ctx context.Context) {
+	unlock := c.locks.lock("routes")
+	table := c.Routes.Table()
+	c.report("saving the routes", c.Routes.Swap(table.Resting()))
+	unlock()
+	if c.Drain == nil {
+		return
+	}
+	var addrs []string
+	for app := range table.Apps() {
+		for _, d := range app.Dynos {
+			addrs = append(addrs, d.Addr)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	if err := c.Drain(ctx, addrs); err != nil {
+		c.Log.Debug("stopping dynos that still serve requests", "error", err)
+	}
 }
 
 func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) {
