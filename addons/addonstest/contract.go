@@ -52,6 +52,10 @@ func Run(t *testing.T, s Suite) {
 		run("a killed server comes back", killed)
 	}
 	run("a restart keeps config and data", restart)
+	if _, ok := f.Provider.(addons.Backuper); ok {
+		run("there is no backup of what is not there", backupOfNothing)
+		run("a backup makes the same resource elsewhere", backup)
+	}
 }
 
 func provisionTwice(t *testing.T, f *fixture) {

@@ -46,6 +46,8 @@ var (
 	_ addons.Resetter            = (*Provider)(nil)
 	_ addons.Disconnector        = (*Provider)(nil)
 	_ addons.StatsResetter       = (*Provider)(nil)
+	_ addons.Backuper            = (*Provider)(nil)
+	_ addons.Restorer            = (*Provider)(nil)
 )
 
 // New opens the provider of a directory, starts the cluster that the directory
@@ -81,11 +83,14 @@ func New(ctx context.Context, c engine.Config) (*Provider, error) {
 // clean removes what was half made when an earlier niwa was killed.
 func (p *Provider) clean(ctx context.Context) error {
 	err := p.Sweep(ctx, "postgres-") // initdb, but not the server
-	half, globErr := filepath.Glob(filepath.Join(p.Dir, "embedded", ".download-*"))
-	for _, dir := range append(half, p.workDir()) {
-		err = errors.Join(err, os.RemoveAll(dir))
+	for _, pattern := range []string{"embedded/.download-*", "initdb", "dump-*"} {
+		half, globErr := filepath.Glob(filepath.Join(p.Dir, pattern))
+		err = errors.Join(err, globErr)
+		for _, dir := range half {
+			err = errors.Join(err, os.RemoveAll(dir))
+		}
 	}
-	return errors.Join(err, globErr)
+	return err
 }
 
 // resume finishes a change that was begun.
