@@ -9,7 +9,7 @@ SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app p
 .PHONY: build run test lint bench clean
 
 build:
-	go build -buildvcs=false -o niwa .
+	CGO_ENABLED=0 go build -buildvcs=false -o niwa .
 
 run: build
 	./niwa demo

@@ -46,7 +46,7 @@ func Build(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(Dir(t), "niwa")
 	cmd := exec.Command("go", "build", "-o", binary, ".")
-	cmd.Dir = Root()
+	cmd.Dir, cmd.Env = Root(), append(os.Environ(), "CGO_ENABLED=0") // as containers need it
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
