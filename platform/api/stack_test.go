@@ -2,8 +2,13 @@ package api
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"niwa/platform"
+	"niwa/platform/store"
 )
 
 func TestAnAppIsPutOnTheContainerStack(t *testing.T) {
@@ -33,4 +38,29 @@ func TestAnAppIsPutOnTheContainerStack(t *testing.T) {
 		t.Error("what runs changes its stack before it is built anew")
 	}
 	s.do("PATCH", "/apps/garden", map[string]any{"build_stack": "cedar"}).fails(422, map[string]any{"id": "invalid_params"})
+}
+
+func TestASlugOfImagesIsToldLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	app := s.do("POST", "/apps", map[string]any{"name": "garden", "stack": "container"}).want(201)
+	at := time.Now().UTC()
+	slug := platform.Slug{
+		ID: uuid.NewString(), AppID: app.text("id"), Stack: platform.ContainerStack, Size: 4, CreatedAt: at, UpdatedAt: at,
+		ProcessTypes: map[string]string{"worker": "/work hard"}, Images: map[string]platform.Image{"worker": {ID: "sha256:00"}},
+	}
+	if err := s.store.Update(t.Context(), func(tx *store.Tx) error { return tx.InsertSlug(slug) }); err != nil {
+		t.Fatal(err)
+	}
+	s.do("POST", "/apps/garden/releases", map[string]any{"slug": slug.ID}).want(201)
+	got := s.do("GET", "/apps/garden/slugs/"+slug.ID, nil).want(200)
+	if got.text("stack", "name") != "container" || got.at("checksum") != nil || got.text("process_types", "worker") != "/work hard" {
+		t.Errorf("slug: %s", got.body)
+	}
+	if got := s.do("GET", "/apps/garden", nil).want(200); got.at("buildpack_provided_description") != nil || got.at("slug_size") != 4.0 {
+		t.Errorf("app: %s", got.body)
+	}
+	if got := s.do("GET", "/apps/garden/formation/worker", nil).want(200); got.text("command") != "/work hard" || got.at("quantity") != 0.0 {
+		t.Errorf("formation: %s", got.body)
+	}
 }

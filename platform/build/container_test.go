@@ -163,15 +163,8 @@ func TestAPushThatMakesNoImagesIsRejectedAndLeavesNone(t *testing.T) {
 }
 
 func TestABuildOfImagesHasItsTime(t *testing.T) {
-	engine := imagetest.Engine(t)
-	base := imagetest.Base(t, engine)
-	b := newBench(t, func(cfg *Config) { cfg.Images, cfg.Limits.Time = image.New(engine), 2*time.Second })
-	t.Cleanup(func() {
-		nobody := func() (apps, builds map[string]bool, err error) { return nil, nil, nil }
-		if err := b.SweepImages(context.Background(), nobody); err != nil {
-			t.Error(err)
-		}
-	})
+	base := imagetest.Base(t, imagetest.Engine(t))
+	b, _ := newYard(t, func(cfg *Config) { cfg.Limits.Time = 2 * time.Second })
 	told := b.reject(b.push(entry{name: "Dockerfile", text: "FROM " + base + "\nRUN sleep 1000\n"}))
 	if !strings.Contains(told, "timed out building web (Dockerfile) (2s)") {
 		t.Errorf("told %q", told)
