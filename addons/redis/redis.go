@@ -56,6 +56,8 @@ var (
 	_ addons.CredentialLister    = (*Provider)(nil)
 	_ addons.Configurer          = (*Provider)(nil)
 	_ addons.StatsResetter       = (*Provider)(nil)
+	_ addons.Backuper            = (*Provider)(nil)
+	_ addons.Restorer            = (*Provider)(nil)
 )
 
 // New opens the provider of a directory, and starts the servers that were
