@@ -164,9 +164,9 @@ func TestAPushThatMakesNoImagesIsRejectedAndLeavesNone(t *testing.T) {
 
 func TestABuildOfImagesHasItsTime(t *testing.T) {
 	base := imagetest.Base(t, imagetest.Engine(t))
-	b, _ := newYard(t, func(cfg *Config) { cfg.Limits.Time = 2 * time.Second })
+	b, _ := newYard(t, func(cfg *Config) { cfg.Limits.Time = 3 * time.Second })
 	told := b.reject(b.push(entry{name: "Dockerfile", text: "FROM " + base + "\nRUN sleep 1000\n"}))
-	if !strings.Contains(told, "timed out building web (Dockerfile) (2s)") {
+	if !strings.Contains(told, "timed out building web (Dockerfile) (3s)") {
 		t.Errorf("told %q", told)
 	}
 }
