@@ -146,15 +146,17 @@ func (a *API) rotate(provider string) func(*call) (any, error) {
 			return nil, err
 		}
 		if name := c.param("credential"); name != "" {
-			return nil, a.Controller.RotateCredential(c.ctx, addon.ID, name)
+			return nil, a.Controller.RotateCredentials(c.ctx, addon.ID, name)
 		}
 		all, err := a.Controller.Credentials(c.ctx, addon.ID)
-		for _, cred := range all {
-			if err := a.Controller.RotateCredential(c.ctx, addon.ID, cred.Name); err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return nil, err
 		}
-		return nil, err
+		var names []string
+		for _, cred := range all {
+			names = append(names, cred.Name)
+		}
+		return nil, a.Controller.RotateCredentials(c.ctx, addon.ID, names...)
 	}
 }
 

@@ -189,7 +189,7 @@ func TestARotatedCredentialIsReleased(t *testing.T) {
 	f.app(t, "garden")
 	a := f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
 	before := f.version(t, "garden")
-	if err := f.RotateCredential(t.Context(), a.Name, "default"); err != nil {
+	if err := f.RotateCredentials(t.Context(), a.Name, "default"); err != nil {
 		t.Fatal(err)
 	}
 	if got := f.config(t, "garden")["QUICK_URL"]; got != "fake://"+a.ID+"/1" {
@@ -217,7 +217,7 @@ func TestARotationThatFailsHalfwayIsFinished(t *testing.T) {
 			f.app(t, "garden")
 			a := f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
 			f.provider.breaks(errors.New("the server has just been killed"))
-			if err := f.RotateCredential(t.Context(), a.Name, "default"); err == nil {
+			if err := f.RotateCredentials(t.Context(), a.Name, "default"); err == nil {
 				t.Fatal("it is said to have worked")
 			}
 			f = after(t, f)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"regexp"
 
 	"niwa/addons"
@@ -109,22 +110,26 @@ func (c *Controller) DestroyCredential(ctx context.Context, nameOrID, name strin
 	return c.Store.Update(ctx, func(tx *store.Tx) error { return tx.DeleteCredential(addon.ID, name) })
 }
 
-// RotateCredential replaces the secret of a credential, and releases the new
+// RotateCredentials replaces the secrets of credentials, and releases each new
 // one wherever the add-on is attached. When that fails halfway it goes on, also
 // after a restart: apps must not keep a secret that no longer works.
-func (c *Controller) RotateCredential(ctx context.Context, nameOrID, name string) error {
+func (c *Controller) RotateCredentials(ctx context.Context, nameOrID string, names ...string) error {
 	addon, _, _, err := power[addons.Rotator](c, ctx, nameOrID, "rotate credentials")
 	if err != nil {
 		return err
 	}
-	if err := c.toRotate(ctx, addon.ID, name); err != nil {
+	if err := c.toRotate(ctx, addon.ID, names); err != nil {
 		return err
 	}
-	if err := c.rotate(ctx, addon.ID, name); err != nil {
-		c.persist("rotating a credential", func(ctx context.Context) error { return c.rotate(ctx, addon.ID, name) }, "addon", addon.Name)
-		return err
+	var errs []error
+	for _, name := range names {
+		err := c.rotate(ctx, addon.ID, name)
+		if err != nil {
+			c.persist("rotating a credential", func(ctx context.Context) error { return c.rotate(ctx, addon.ID, name) }, "addon", addon.Name)
+		}
+		errs = append(errs, err)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ResetAddon empties an add-on.

@@ -211,20 +211,21 @@ func (c *Controller) deprovision(ctx context.Context, id string) error {
 	return c.Store.Update(ctx, func(tx *store.Tx) error { return tx.DeleteAddon(addon.ID) })
 }
 
-// toRotate writes down that a credential is to get a new secret.
-func (c *Controller) toRotate(ctx context.Context, id, name string) error {
+// toRotate writes down which credentials are to get new secrets.
+func (c *Controller) toRotate(ctx context.Context, id string, names []string) error {
 	return c.Store.Update(ctx, func(tx *store.Tx) error {
 		addon, err := tx.Addon(id)
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Credential(id, name); err != nil {
-			return err
+		for _, name := range names {
+			if _, err := tx.Credential(id, name); err != nil {
+				return err
+			}
+			if !slices.Contains(addon.Rotating, name) {
+				addon.Rotating = append(addon.Rotating, name)
+			}
 		}
-		if slices.Contains(addon.Rotating, name) {
-			return nil
-		}
-		addon.Rotating = append(addon.Rotating, name)
 		return tx.SaveAddon(addon)
 	})
 }
