@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Read by the shell of every dyno before the app's command.
-export PATH="$HOME/node_modules/.bin:$PATH"
+export PATH="$HOME/.heroku/node/bin:$HOME/node_modules/.bin:$PATH"
 export NODE_ENV="${NODE_ENV:-production}"
 export NODE_HOME="${NODE_HOME:-$(dirname "$(dirname "$(command -v node)")")}"
 # One process per dyno: a machine that runs many dynos has not the memory of

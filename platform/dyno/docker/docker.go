@@ -139,20 +139,13 @@ func because(ctx context.Context, err error) error {
 	return err
 }
 
+// check says what is wrong with a dyno that is started or adopted.
 func check(spec dyno.Spec) error {
-	made := 0
-	for _, of := range []string{spec.Slug, spec.Dir, spec.Image} {
-		if of != "" {
-			made++
-		}
-	}
 	switch euid := os.Geteuid(); {
 	case uuid.Validate(spec.ID) != nil:
 		return errors.New("its id is not a uuid")
 	case uuid.Validate(spec.App) != nil:
 		return errors.New("its app's id is not a uuid")
-	case made != 1:
-		return errors.New("it needs either a slug, a directory or an image")
 	case spec.Output == nil:
 		return errors.New("its output has nowhere to go")
 	case slices.ContainsFunc(slices.Collect(maps.Values(spec.Env)), func(v string) bool { return strings.Contains(v, "\x00") }):

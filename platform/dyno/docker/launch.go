@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,10 @@ func (r *Runner) launch(ctx context.Context, d *instance) (addr string, err erro
 			undo[i]()
 		}
 	}()
+	of := []string{d.spec.Slug, d.spec.Dir, d.spec.Image}
+	if slices.Sort(of); of[1] != "" || of[2] == "" {
+		return "", errors.New("it needs either a slug, a directory or an image")
+	}
 	if d.home, err = home.Make(ctx, filepath.Join(r.cfg.Dir, d.spec.ID), d.spec); err != nil {
 		return "", err
 	}
