@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,6 +69,37 @@ func TestTheDockerEngineKeepsTheContract(t *testing.T) {
 	standin.Engine(t)
 	s := suite(engine.Config{})
 	addonstest.Run(t, addonstest.InDocker(t, s, standin.Make(t).Postgres, func(string) string { return "postgres" }))
+}
+
+func TestAnAppInAContainerReachesItsDatabaseAndNobodyElses(t *testing.T) {
+	needPostgres(t)
+	host, err := standin.Engine(t).Gateway(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := addonstest.NewHome(t)
+	config := home.Config(engine.Native)
+	config.Host = host
+	p, err := postgres.New(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close(context.Background()) })
+	_, url := provision(t, p)
+	psql := func(url string) (string, error) {
+		return standin.Run(t, standin.Make(t).Tools, []string{"URL=" + url}, "sh", "-c", `psql -At -c "select current_database()" "$URL"`)
+	}
+	if said, err := psql(url + "?sslmode=require"); err != nil || strings.TrimSpace(said) != database(t, url) {
+		t.Errorf("psql says %q, %v", said, err)
+	}
+	if said, err := psql(url + "?sslmode=disable"); err == nil {
+		t.Errorf("without TLS psql says %q", said)
+	}
+	admin := superuser(t, home.EngineDir()).Config()
+	said, err := psql(fmt.Sprintf("postgres://postgres:%s@%s:%d/postgres", admin.Password, host, admin.Port))
+	if err == nil || !strings.Contains(said, "rejects connection") {
+		t.Errorf("as the superuser psql says %q, %v", said, err)
+	}
 }
 
 func only(mode engine.Mode) engine.Config { return engine.Config{Choice: engine.Choice{Mode: mode}} }

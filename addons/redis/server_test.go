@@ -19,6 +19,7 @@ import (
 	"niwa/addons/engine"
 	"niwa/addons/redis"
 	"niwa/platform/platformtest/need"
+	"niwa/platform/platformtest/standin"
 )
 
 func roots(t *testing.T, home *addonstest.Home) *x509.CertPool {
@@ -43,6 +44,34 @@ func TestRedisCLIWorksWithTheURL(t *testing.T) {
 			cmd.Env = append(os.Environ(), "REDISCLI_AUTH="+secret)
 			if out, err := cmd.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != "PONG" {
 				t.Errorf("redis-cli says %q, %v", out, err)
+			}
+		})
+	}
+}
+
+func TestAnAppInAContainerReachesItsServer(t *testing.T) {
+	host, err := standin.Engine(t).Gateway(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []engine.Mode{engine.Native, engine.Embedded} {
+		t.Run(string(mode), func(t *testing.T) {
+			if mode == engine.Native {
+				needRedis(t)
+			}
+			config := addonstest.NewHome(t).Config(mode)
+			config.Host = host
+			p, err := redis.New(t.Context(), config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = p.Close(context.Background()) })
+			_, url := provision(t, p)
+			secret, _ := parse(t, url).User.Password()
+			said, err := standin.Run(t, standin.Make(t).Tools, []string{"REDISCLI_AUTH=" + secret},
+				"redis-cli", "-h", parse(t, url).Hostname(), "-p", parse(t, url).Port(), "--tls", "--insecure", "ping")
+			if err != nil || !strings.Contains(said, "PONG") {
+				t.Errorf("redis-cli says %q, %v", said, err)
 			}
 		})
 	}
