@@ -98,6 +98,9 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err := c.sweep(ctx); err != nil {
 		return err
 	}
+	if err := c.refreshAddons(ctx); err != nil {
+		return err
+	}
 	if err := c.settleAddons(ctx); err != nil {
 		return err
 	}

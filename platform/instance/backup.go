@@ -117,13 +117,18 @@ func save(ctx context.Context, cfg Config, w io.Writer) (err error) {
 	return i.platform(p).Save(ctx, w)
 }
 
-// still opens everything but what serves.
+// still opens everything but what serves and what runs dynos.
 func (i *Instance) still(ctx context.Context) (parts, error) {
 	ca, err := pki.Open(filepath.Join(i.cfg.Data, "ca"))
 	if err != nil {
 		return parts{}, err
 	}
-	return i.open(ctx, ca)
+	p, err := i.open(ctx, ca)
+	if err != nil {
+		return p, err
+	}
+	p.providers, err = i.providers(ctx, p.procs, ca)
+	return p, err
 }
 
 // close is Shutdown also when ctx has ended.

@@ -116,6 +116,13 @@ func (i *Instance) startPlatform(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if p.runtime, err = i.chooseRuntime(ctx, p.procs); err != nil {
+		return err
+	}
+	i.cfg.Progress("%s", p.runtime)
+	if p.providers, err = i.providers(ctx, p.procs, ca); err != nil {
+		return err
+	}
 	p.nets = nets
 	if p.routes, err = route.OpenLive(filepath.Join(i.cfg.Data, "routes.json")); errors.Is(err, route.ErrCorrupt) {
 		i.cfg.Progress("%v; it is made anew from the apps there are", err)
@@ -141,11 +148,14 @@ func (i *Instance) startPlatform(ctx context.Context) (err error) {
 		i.cfg.Progress("Ended %d processes that the last niwa left behind", len(lost))
 	}
 	i.serve(i.servers(nets))
+	watching, rest := context.WithCancel(context.WithoutCancel(ctx))
+	i.onStop(func(context.Context) error { rest(); return nil })
+	go i.watchDisk(watching)
 	return i.home.publish(i.record(p))
 }
 
-// open opens what the data directory holds, and starts the data services. The
-// directory is locked and its secrets are there.
+// open opens what the data directory holds. It is locked, and its secrets are
+// there.
 func (i *Instance) open(ctx context.Context, ca *pki.Authority) (p parts, err error) {
 	p.ca = ca
 	if p.procs, err = proc.Open(filepath.Join(i.cfg.Data, "procs")); err != nil {
@@ -161,14 +171,7 @@ func (i *Instance) open(ctx context.Context, ca *pki.Authority) (p parts, err er
 	}
 	p.logs.Errors = func(err error) { i.cfg.Log.Error("keeping logs", "error", err) }
 	i.onStop(func(context.Context) error { return p.logs.Close() })
-	if p.market, err = catalog.Load(i.cfg.Elements); err != nil {
-		return p, err
-	}
-	if p.runtime, err = i.chooseRuntime(ctx, p.procs); err != nil {
-		return p, err
-	}
-	i.cfg.Progress("%s", p.runtime)
-	p.providers, err = i.providers(ctx, p.procs, ca)
+	p.market, err = catalog.Load(i.cfg.Elements)
 	return p, err
 }
 
