@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"niwa/platform"
 	"niwa/platform/build"
@@ -223,5 +225,35 @@ func TestAPushWhoseSetupFailsReleasesNothingAndLeavesNoImage(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{platform.Failed, platform.Failed}, statuses); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestWhatABuildThatWasKilledLeftInTheEngineIsSwept(t *testing.T) {
+	f, _, images := newYard(t)
+	app := f.app(t, "garden")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch AS a\nENV A=1\nFROM scratch\nCMD [\"/app\"]\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	for _, owner := range []string{app.ID, uuid.NewString()} {
+		_, err := images.Build(t.Context(), image.Request{App: owner, Build: uuid.NewString(), Name: "web", Source: source, Dockerfile: "Dockerfile", Output: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	left, err := images.List(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 1 || left[0].App != app.ID || left[0].Build != "" {
+		t.Errorf("the app's build cache should be left; there is %v", left)
 	}
 }

@@ -95,6 +95,8 @@ func TestAnAppOfDockerfilesIsPushedRunRolledBackAndGone(t *testing.T) {
 		}
 	}
 	for _, s := range []step{
+		heroku("create pond --manifest --no-remote", `(?s)Creating.*pond.*Adding heroku-redis:mini.*done.*Setting config vars.*done`),
+		heroku("apps:destroy pond --confirm pond", `done`),
 		heroku("create garden", `garden.git`),
 		heroku("stack:set container -a garden", `Setting stack to container... done`),
 		{args: []string{"git push heroku main"}, does: push, want: `(?s)remote: === Building web \(web/Dockerfile\).*remote: Step 1/.*remote: === Building worker \(Dockerfile\).*` +
