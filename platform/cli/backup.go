@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -47,7 +48,7 @@ func backupCommand(opts *options, program Program) *cobra.Command {
 // backUpTo writes an archive to a file, which is there whole or not at all and
 // is its owner's alone.
 func backUpTo(cmd *cobra.Command, opts *options, program Program, name string) error {
-	file, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o600))
+	file, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return err
 	}

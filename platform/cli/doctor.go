@@ -63,7 +63,7 @@ func examine(ctx context.Context, opts *options) []finding {
 	}
 	findings = append(findings, runtime(ctx, opts)...)
 	findings = append(findings, engines(ctx, opts)...)
-	findings = append(findings, dataDirectory(opts.Data))
+	findings = append(findings, dataDirectory(opts.Data), disk(opts.Data), openFiles())
 	rec, err := find(opts.Data)
 	if err == nil {
 		return append(findings, finding{"niwa", "ok", fmt.Sprintf("runs already (pid %d), so its ports are taken", rec.PID)})

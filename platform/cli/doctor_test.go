@@ -37,6 +37,8 @@ func TestDoctorSaysWhatIsMissingAndWhatThatDisables(t *testing.T) {
 		"node":    "note: " + dir + "/node is here but does not run",
 		"runtime": "ok: process: no Docker engine answers at unix:///nowhere/docker.sock",
 		"data":    "ok: " + data + " (made at first start)",
+		"disk":    "ok: ",
+		"files":   "ok: ",
 		"api":     "ok: 127.0.0.1:0 is free",
 	}
 	for what, line := range want {

@@ -37,8 +37,9 @@ func statusCommand(opts *options) *cobra.Command {
 				return fmt.Errorf("niwa (pid %d) runs on %s, but its API does not answer: %w", rec.PID, opts.Data, err)
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintf(w, "niwa %s\tpid %d, up for %s\n", rec.Version, rec.PID, time.Since(rec.StartedAt).Round(time.Second))
+			fmt.Fprintf(w, "niwa %s\tpid %d, up for %s\n", rec.Version, rec.PID, max(0, time.Since(rec.StartedAt)).Round(time.Second))
 			fmt.Fprintf(w, "data\t%s\n", opts.Data)
+			fmt.Fprintf(w, "disk\t%s\n", disk(opts.Data).detail)
 			fmt.Fprintf(w, "runtime\t%s: %s\n", rec.Runtime, rec.Reason)
 			fmt.Fprintf(w, "api\t%s\n", rec.API)
 			fmt.Fprintf(w, "router\t%s\n", rec.Router)
