@@ -155,7 +155,7 @@ func median(all []time.Duration) time.Duration {
 }
 
 // resident is the resident memory of a process in KB.
-func resident(b *testing.B, pid int) int {
+func resident(b testing.TB, pid int) int {
 	b.Helper()
 	out, err := exec.Command("ps", "-o", "rss=", "-p", fmt.Sprint(pid)).Output()
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"niwa/platform/build/image/imagetest"
+	"niwa/platform/instance"
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/load"
 	"niwa/platform/platformtest/need"
@@ -21,6 +23,7 @@ import (
 type site struct {
 	*platformtest.Program
 	dir     string // git repository
+	before  string // shell command that runs before echo, with its semicolon
 	version int    // of echo that was pushed last
 	answers answers
 }
@@ -30,10 +33,16 @@ const (
 	sitePath = "/apps/" + siteName
 )
 
+// runtimes are the values of --runtime that run dynos.
+func runtimes() []string { return []string{instance.Process, instance.Docker} }
+
 // newSite has version 1 serve from two web dynos.
 func newSite(t testing.TB, runtime string) *site {
 	t.Helper()
 	need.Tool(t, "git")
+	if runtime == instance.Docker {
+		imagetest.Engine(t)
+	}
 	s := &site{
 		Program: platformtest.Up(t, platformtest.Build(t), platformtest.Dir(t), "--runtime", runtime),
 		dir:     platformtest.Dir(t),
@@ -69,13 +78,23 @@ func (s *site) do(t testing.TB, method, path string, body any) {
 func (s *site) push(t testing.TB) {
 	t.Helper()
 	s.version++
-	procfile := fmt.Sprintf("web: ./echo --version %d --abrupt=%t\n", s.version, s.version%2 == 0)
-	if err := os.WriteFile(filepath.Join(s.dir, "Procfile"), []byte(procfile), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	s.answers.expect(strconv.Itoa(s.version))
+	write(t, filepath.Join(s.dir, "Procfile"), fmt.Sprintf("web: %s exec ./echo --version %d --abrupt=%t\n", s.before, s.version, s.version%2 == 0))
 	git(t, s.dir, os.Environ(), "add", ".")
 	git(t, s.dir, os.Environ(), "commit", "-q", "-m", fmt.Sprint("version ", s.version))
-	git(t, s.dir, s.Environment(t), "push", "-q", "https"+strings.TrimPrefix(s.API, "http")+"/"+siteName+".git", "main")
+	git(t, s.dir, s.Environment(t), "push", "-q", s.repository(siteName), "main")
+}
+
+func write(t testing.TB, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// repository is where an app is pushed to.
+func (s *site) repository(app string) string {
+	return "https" + strings.TrimPrefix(s.API, "http") + "/" + app + ".git"
 }
 
 func (s *site) scale(t testing.TB, web int) {
@@ -169,32 +188,40 @@ func await(t testing.TB, l *load.Load, ended int) {
 	}
 }
 
-// answers holds answers to the order of versions: when one has answered, an
-// older one does not answer to what is asked later.
+// answers holds answers to the order of releases: of two that are there while
+// one takes the other's place, the old one does not answer to what is asked
+// after the new one has answered.
 type answers struct {
-	mu     sync.Mutex
-	newest int
-	since  time.Time
+	mu        sync.Mutex
+	now, last string    // versions of echo
+	since     time.Time // when the first answer of now came; zero before
+}
+
+// expect says which version is about to take over.
+func (a *answers) expect(version string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now, a.last, a.since = version, a.now, time.Time{}
 }
 
 func (a *answers) check(began time.Time, header http.Header) error {
-	version, err := strconv.Atoi(header.Get("Version"))
-	if err != nil {
-		return err
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if version > a.newest {
-		a.newest, a.since = version, time.Now()
-	}
-	if version < a.newest && began.After(a.since) {
-		return fmt.Errorf("version %d answers after version %d did", version, a.newest)
+	switch version := header.Get("Version"); {
+	case version == a.now && a.since.IsZero():
+		a.since = time.Now()
+	case version == a.now:
+	case version != a.last:
+		return fmt.Errorf("version %s answers", version)
+	case !a.since.IsZero() && began.After(a.since):
+		return fmt.Errorf("the old version answers after the new one has")
 	}
 	return nil
 }
 
-func (a *answers) version() int {
+// arrived says whether the version that is expected has answered.
+func (a *answers) arrived() (string, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.newest
+	return "version " + a.last, !a.since.IsZero()
 }
