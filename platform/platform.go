@@ -41,6 +41,9 @@ type App struct {
 	// Preboot says whether new web dynos serve before the old ones stop; nil
 	// leaves it to their number: more than one do.
 	Preboot *bool
+	// Restarts says since when no dyno of the formation may be: of all (""),
+	// of a type, or the one of a name.
+	Restarts map[string]time.Time
 	// UID is the unprivileged Unix user that the app's builds and dynos run
 	// as when niwa is root; no two apps ever share one.
 	UID                          int

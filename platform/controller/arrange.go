@@ -25,6 +25,7 @@ type post struct {
 type want struct {
 	platform.Dyno
 	preboot bool
+	since   time.Time // no dyno there may be older
 }
 
 // wanted is what should be at every post, by name.
@@ -33,10 +34,16 @@ func (in *intent) wanted() map[string]want {
 	for _, f := range in.formation {
 		for i := 1; i <= f.Quantity; i++ {
 			name := fmt.Sprintf("%s.%d", f.Type, i)
-			all[name] = want{platform.Dyno{
+			w := want{Dyno: platform.Dyno{
 				AppID: in.app.ID, ReleaseID: in.release.ID, Version: in.release.Version,
 				Name: name, Type: f.Type, Command: f.Command, Size: f.Size,
-			}, preboots(in.app, f)}
+			}, preboot: preboots(in.app, f)}
+			for _, which := range []string{"", f.Type, name} {
+				if at := in.app.Restarts[which]; at.After(w.since) {
+					w.since = at
+				}
+			}
+			all[name] = w
 		}
 	}
 	return all
@@ -77,7 +84,7 @@ func (cr *crew) arrange(in intent, room int) (leaving []*worker) {
 		if waits {
 			outdated = append(outdated, name)
 		} else if p.worker == nil {
-			cr.start(p, wanted[name].Dyno, in)
+			cr.start(p, wanted[name], in)
 		}
 	}
 	return append(leaving, cr.replace(outdated, wanted, in, room)...)
@@ -93,7 +100,7 @@ func (cr *crew) settle(p *post, want want) (leaving []*worker, waits bool) {
 		leaving = append(leaving, cr.leave(p.next))
 		p.next = nil
 	}
-	if !cr.tried(p, want) {
+	if !want.by(p.ended) { // whose crashes do not count for what is wanted now
 		p.crashes, p.fails, p.due = 0, 0, time.Time{}
 	}
 	if p.worker == nil || fits(p.worker, want) {
@@ -108,16 +115,12 @@ func (cr *crew) settle(p *post, want want) (leaving []*worker, waits bool) {
 	return leaving, false
 }
 
-// tried says whether the worker that ended last was what is wanted now, so
-// that its crashes count.
-func (cr *crew) tried(p *post, want want) bool { return same(p.ended, want.Dyno) }
-
 // fits says whether a worker is what is wanted at its post.
-func fits(w *worker, want want) bool { return !w.stale && same(w.dyno, want.Dyno) }
+func fits(w *worker, want want) bool { return !w.stale && want.by(w.dyno) }
 
-// same says whether a dyno still is what the formation asks for.
-func same(d, want platform.Dyno) bool {
-	return d.ReleaseID == want.ReleaseID && d.Command == want.Command && d.Size == want.Size
+// by says whether a dyno is, or was, what is wanted.
+func (w want) by(d platform.Dyno) bool {
+	return d.ReleaseID == w.ReleaseID && d.Command == w.Command && d.Size == w.Size && !d.CreatedAt.Before(w.since)
 }
 
 // replace starts the next workers of outdated posts and puts those that are up
@@ -151,7 +154,7 @@ func (cr *crew) replace(outdated []string, wanted map[string]want, in intent, ro
 		room = max(room, 1) // or nothing could ever be replaced
 	}
 	for _, name := range missing[:min(max(room, 0), len(missing))] {
-		cr.start(cr.posts[name], wanted[name].Dyno, in)
+		cr.start(cr.posts[name], wanted[name], in)
 	}
 	return leaving
 }
@@ -172,14 +175,17 @@ func (p *post) cools() bool { return time.Now().Before(p.due) }
 
 // start starts a worker for a place of the formation, unless it is to wait:
 // as the worker of an empty post, or as the next one. cr.mu is held.
-func (cr *crew) start(p *post, d platform.Dyno, in intent) {
+func (cr *crew) start(p *post, want want, in intent) {
 	if cr.dismissed || p.cools() {
 		return
 	}
-	w := newWorker(d)
+	w := newWorker(want.Dyno)
+	if w.dyno.CreatedAt.Before(want.since) { // the clock was set back
+		w.dyno.CreatedAt = want.since
+	}
 	w.cycle = cr.cycleAt(w.dyno)
 	spec := cr.spec(w, in.app, *in.slug, in.config)
-	spec.Web = d.Type == "web"
+	spec.Web = want.Type == "web"
 	if p.worker == nil {
 		p.worker = w
 	} else {

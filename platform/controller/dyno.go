@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -102,34 +103,76 @@ func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error 
 		return err
 	}
 	cr := c.crew(app.ID)
-	found := which == ""
+	place, found := cr.called(which)
+	oneOffs := cr.oneOffs(which)
+	if !found && len(oneOffs) == 0 {
+		return c.noDyno(ctx, app, which)
+	}
+	err = c.Store.Update(ctx, func(tx *store.Tx) error {
+		if app, err = tx.App(app.ID); err != nil {
+			return err
+		}
+		if found {
+			app.Restarts = restarted(app.Restarts, place)
+		}
+		for _, w := range oneOffs { // one that is on no record is not taken back
+			err = errors.Join(err, tx.DeleteDyno(w.dyno.ID))
+		}
+		return errors.Join(err, tx.SaveApp(app))
+	})
+	if err != nil {
+		return err
+	}
+	cr.stopAll(oneOffs)
+	c.apiLog(app.ID, fmt.Sprintf("Restart of %s by user %s", cmp.Or(which, "all dynos"), c.email(ctx)))
+	cr.kick()
+	return nil
+}
+
+// restarted adds a restart to an app's. One of all dynos stands for those
+// before it.
+func restarted(before map[string]time.Time, place string) map[string]time.Time {
+	after := map[string]time.Time{}
+	if place != "" {
+		maps.Copy(after, before)
+	}
+	after[place] = now()
+	return after
+}
+
+// called finds what of the formation somebody means: all of it, a type, or one
+// dyno by name or id.
+func (cr *crew) called(which string) (place string, found bool) {
+	if which == "" {
+		return "", true
+	}
 	cr.mu.Lock()
+	defer cr.mu.Unlock()
 	for name, p := range cr.posts {
 		d := p.ended
 		if p.worker != nil {
 			d = p.worker.dyno
 		}
-		if which == "" || name == which || d.ID == which || d.Type == which {
-			found = true
-			p.crashes, p.fails, p.due = 0, 0, time.Time{}
-			if p.worker != nil {
-				p.worker.stale = true
-			}
+		switch which {
+		case name, d.ID:
+			return name, true
+		case d.Type:
+			place, found = d.Type, true
 		}
 	}
+	return place, found
+}
+
+// oneOffs lists the one-off dynos that somebody means by name, id or type.
+func (cr *crew) oneOffs(which string) (all []*worker) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
 	for w := range cr.others {
-		if which != "" && (w.dyno.Name == which || w.dyno.ID == which || w.dyno.Type == which) {
-			found = true
-			w.stop()
+		if which != "" && oneOff(w.dyno) && (w.dyno.Name == which || w.dyno.ID == which || w.dyno.Type == which) {
+			all = append(all, w)
 		}
 	}
-	cr.mu.Unlock()
-	if !found {
-		return c.noDyno(ctx, app, which)
-	}
-	c.apiLog(app.ID, fmt.Sprintf("Restart of %s by user %s", cmp.Or(which, "all dynos"), c.email(ctx)))
-	cr.kick()
-	return nil
+	return all
 }
 
 // noDyno says that there is no such dyno; a process type that has none is

@@ -83,6 +83,29 @@ func TestDynosThatOutliveThePlatformAreAdopted(t *testing.T) {
 	next.dynosAre(t, "garden", all)
 }
 
+func TestARestartIsNotForgottenByAKill(t *testing.T) {
+	f := newFixture(t)
+	app := f.app(t, "garden")
+	f.deploy(t, app, map[string]string{"web": "listen"})
+	f.scale(t, "garden", controller.FormationUpdate{Type: "web", Quantity: ptr("2")})
+	f.dynosAre(t, "garden", "web.1 up v2, web.2 up v2")
+	once, err := f.Run(t.Context(), "garden", controller.RunRequest{Command: "wait"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.dynosAre(t, "garden", once.Name+" up v2, web.1 up v2, web.2 up v2")
+	f.killed.Store(true) // so that it acknowledges, and starts nothing any more
+	for _, which := range []string{"web.1", once.Name} {
+		if err := f.Restart(t.Context(), "garden", which); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := f.kill(t)
+	await(t, "3", func() string { return fmt.Sprint(f.runner.starts("listen")) })
+	next.dynosAre(t, "garden", "web.1 up v2, web.2 up v2")
+	await(t, "2", func() string { return fmt.Sprint(f.runner.running()) })
+}
+
 func TestADynoThatDidNotOutliveThePlatformIsStartedAnew(t *testing.T) {
 	f := newFixture(t)
 	app := f.app(t, "garden")

@@ -42,7 +42,7 @@ func TestEveryNounComesBackAsItWasPut(t *testing.T) {
 	s := open(t, path, 1)
 	commit, size, at, ns := "abc", int64(12), noon.Add(time.Hour), "credential:readonly"
 	a := app("a-id", "garden", 20000)
-	a.SlugSize, a.ReleasedAt = &size, &at
+	a.SlugSize, a.ReleasedAt, a.Restarts = &size, &at, map[string]time.Time{"web": noon}
 	slug := platform.Slug{ID: "s-id", AppID: a.ID, Stack: "heroku-24", Commit: &commit, Checksum: "SHA256:00", Size: 9, ProcessTypes: map[string]string{"web": "bin/app"}, Images: map[string]platform.Image{"web": {ID: "sha256:00", Command: "bin/app"}}, CreatedAt: noon, UpdatedAt: noon}
 	release := platform.Release{ID: "r-id", AppID: a.ID, Version: 1, SlugID: &slug.ID, Status: platform.Succeeded, Description: "Initial release", AddonPlanNames: []string{"x:y"}, CreatedAt: noon, UpdatedAt: noon}
 	addon := platform.Addon{ID: "d-id", AppID: a.ID, Name: "postgresql-curved-1", Service: "heroku-postgresql", Plan: "heroku-postgresql:essential-0", State: platform.AddonProvisioned, Options: map[string]string{"version": "15"}, Rotating: []string{"default"}, CreatedAt: noon, UpdatedAt: noon}
