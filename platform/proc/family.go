@@ -71,9 +71,11 @@ func (r *record) adopt(all []info, in map[int]bool) {
 	}
 }
 
-// slay kills everything that find finds. It stops them first, until there is
-// no new one: a process that is being killed may be forking.
-func slay(find func() []info) {
+// strike sends a signal to everything that find finds, once. It stops them
+// first, until there is no new one, because a process may be forking, or moving
+// to another group. Then they go on; one that was stopped before would sleep
+// through the signal.
+func strike(find func() []info, sig syscall.Signal) {
 	stopped := map[int]bool{}
 	for {
 		members, fresh := find(), false
@@ -86,7 +88,10 @@ func slay(find func() []info) {
 			continue
 		}
 		for _, m := range members {
-			_ = syscall.Kill(m.pid, syscall.SIGKILL) // gone already, at worst
+			_ = syscall.Kill(m.pid, sig) // gone already, at worst
+		}
+		for _, m := range members {
+			_ = syscall.Kill(m.pid, syscall.SIGCONT)
 		}
 		return
 	}

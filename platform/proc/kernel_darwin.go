@@ -2,7 +2,9 @@ package proc
 
 import (
 	"os"
+	"os/exec"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,6 +50,16 @@ func fromKinfo(k *unix.KinfoProc) info {
 		start:  uint64(k.Proc.P_starttime.Sec)*1e6 + uint64(k.Proc.P_starttime.Usec),
 		zombie: k.Proc.P_stat == szomb,
 	}
+}
+
+// memory asks ps, which may ask the kernel for what others may not.
+func memory(pid int) (int64, error) {
+	out, err := exec.Command("ps", "-o", "rss=", "-p", strconv.Itoa(pid)).Output()
+	if err != nil {
+		return 0, err
+	}
+	kb, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	return kb << 10, err
 }
 
 // awaitExit returns when the leader has ended, and leaves a child to be waited

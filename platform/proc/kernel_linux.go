@@ -72,6 +72,33 @@ func lookup(pid int) (info, error) {
 	return p, nil
 }
 
+// memory reads the proportional size of a process, in which memory that n
+// share counts for 1/n in each; or its resident size, where that is denied.
+func memory(pid int) (int64, error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	size, err := sizeOf(dir+"/smaps_rollup", "Pss:")
+	if err != nil {
+		size, err = sizeOf(dir+"/status", "VmRSS:")
+	}
+	return size, err
+}
+
+// sizeOf reads a line like "Pss:   12 kB"; 0 when there is none, as for a
+// process that has ended.
+func sizeOf(file, name string) (int64, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == name {
+			kb, err := strconv.ParseInt(fields[1], 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, nil
+}
+
 func readMark(pid int) (mark string, known bool) {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -48,18 +47,7 @@ func (p *Process) ExitCode() (code int, signal string) { return p.code, p.signal
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	p.mu.Lock()
 	if !p.ended {
-		var groups []int
-		for _, m := range family(p.rec) {
-			if m.pgid > 1 && !slices.Contains(groups, m.pgid) {
-				groups = append(groups, m.pgid)
-			}
-		}
-		// Groups of a session that the child or one of its own made hold
-		// nobody else, and what has been forked since.
-		for _, pgid := range groups {
-			_ = syscall.Kill(-pgid, syscall.SIGTERM)
-			_ = syscall.Kill(-pgid, syscall.SIGCONT) // a stopped process would sleep through it
-		}
+		strike(func() []info { return family(p.rec) }, syscall.SIGTERM)
 	}
 	p.mu.Unlock()
 	p.killAfter(grace)
@@ -82,6 +70,20 @@ func (p *Process) Shutdown(ctx context.Context, sig os.Signal, grace time.Durati
 	}
 	p.killAfter(grace)
 	return p.wait(ctx)
+}
+
+// Memory is how many bytes the child and all that came of it use; what they
+// share with others counts in part, or in full where the kernel does not say.
+func (p *Process) Memory() (int64, error) {
+	var all int64
+	for _, m := range family(p.rec) {
+		used, err := memory(m.pid)
+		if err != nil && syscall.Kill(m.pid, 0) == nil {
+			return 0, fmt.Errorf("memory of %s: %w", p.rec.ID, err)
+		}
+		all += used // nothing of one that has just ended
+	}
+	return all, nil
 }
 
 func (p *Process) wait(ctx context.Context) error {
@@ -112,7 +114,7 @@ func (p *Process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.ended {
-		slay(func() []info { return family(p.rec) })
+		strike(func() []info { return family(p.rec) }, syscall.SIGKILL)
 	}
 }
 
@@ -150,7 +152,7 @@ func (p *Process) drain() {
 		due := !time.Now().Before(p.deadline)
 		p.mu.Unlock()
 		if due {
-			slay(func() []info { return family(p.rec) })
+			strike(func() []info { return family(p.rec) }, syscall.SIGKILL)
 		}
 		time.Sleep(pause)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -81,7 +82,7 @@ func reap(records []record) ([]string, error) {
 		if time.Now().After(deadline) {
 			return nil, fmt.Errorf("process %d of a dead platform does not end when killed", left[0].pid)
 		}
-		slay(all)
+		strike(all, syscall.SIGKILL)
 		time.Sleep(2 * time.Millisecond)
 	}
 	slices.Sort(reaped)

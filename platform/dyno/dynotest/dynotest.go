@@ -25,9 +25,11 @@ import (
 // limit bounds every wait; reaching it is a failure.
 const limit = 60 * time.Second
 
-// Options say what a runner is given.
+// Options say what a runner is given, and what it cannot do here.
 type Options struct {
-	UID int // what Spec.UID is; 0 where niwa is not root
+	UID       int  // what Spec.UID is, and one more for a second app; 0 where niwa is not root
+	Exposed   bool // dynos see the machine's own files, processes and memory
+	Unlimited bool // nothing limits the number of a dyno's processes
 }
 
 // Run tests the runners that newRunner makes. Whatever newRunner registers
@@ -57,10 +59,21 @@ func Run(t *testing.T, newRunner func(*testing.T) dyno.Runner, opts Options) {
 		"input is piped in and ends":                                 input,
 		"a terminal has its size":                                    terminalSize,
 		"a terminal is talked to":                                    terminalTalk,
+		"a terminal changes its size":                                terminalResize,
+		"a flood of output arrives whole":                            flood,
+		"SIGTERM reaches who has left the session":                   stopAway,
+		"memory is measured":                                         memoryMeasured,
+		"a dyno that uses twice its memory is killed":                memoryExhausted,
+		"a dyno that is worth its memory is not":                     memoryWithin,
+		"a dyno has as many processes as it may":                     processLimit,
+		"a dyno sees its own memory, /app and /tmp":                  ownView,
+		"a dyno sees its own processes alone":                        ownProcesses,
+		"a dyno cannot become another user":                          privileges,
+		"another app's dyno is out of reach":                         otherApp,
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak(t)
-			test(t, &bench{runner: newRunner(t), uid: opts.UID})
+			test(t, &bench{runner: newRunner(t), Options: opts})
 		})
 	}
 }
@@ -84,7 +97,7 @@ func leak(t *testing.T) {
 // bench is what a test starts dynos with.
 type bench struct {
 	runner dyno.Runner
-	uid    int
+	Options
 }
 
 // run is a dyno that has been started.
@@ -109,15 +122,20 @@ func (b *bench) start(t *testing.T, spec dyno.Spec) *run {
 		t.Fatalf("start: %v", err)
 	}
 	r.id, r.addr = spec.ID, addr
+	r.endsWith(t)
+	return r
+}
+
+// endsWith has a dyno end with the test.
+func (r *run) endsWith(t *testing.T) {
 	t.Cleanup(func() {
-		if err := b.runner.Stop(within(t), r.id, 0); err != nil {
+		if err := r.bench.runner.Stop(within(t), r.id, 0); err != nil {
 			t.Errorf("stop: %v", err)
 		}
-		if _, err := b.runner.Wait(within(t), r.id); err != nil {
+		if _, err := r.bench.runner.Wait(within(t), r.id); err != nil {
 			t.Errorf("wait: %v", err)
 		}
 	})
-	return r
 }
 
 func (b *bench) fill(t *testing.T, spec *dyno.Spec) {
@@ -127,7 +145,9 @@ func (b *bench) fill(t *testing.T, spec *dyno.Spec) {
 	if spec.App == "" {
 		spec.App = uuid.NewString()
 	}
-	spec.UID = b.uid
+	if spec.UID == 0 {
+		spec.UID = b.UID
+	}
 	if spec.Slug == "" && spec.Dir == "" {
 		spec.Slug = Slug(t, Entry{Name: "Procfile", Text: "web: true\n"})
 	}
@@ -229,6 +249,15 @@ func newLifeline(t *testing.T, dir string) lifeline {
 	return lifeline{f}
 }
 
+// loose says whether nothing holds the lifeline.
+func (l lifeline) loose() bool {
+	if err := l.f.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		return false
+	}
+	n, err := l.f.Read(make([]byte, 1))
+	return n == 0 && err == io.EOF
+}
+
 // cut fails the test when something holds the lifeline.
 func (l lifeline) cut(t *testing.T) {
 	t.Helper()
@@ -241,7 +270,7 @@ func (l lifeline) cut(t *testing.T) {
 }
 
 // Dir returns a temporary directory that app users can reach.
-func Dir(t *testing.T) string {
+func Dir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} {
@@ -260,7 +289,7 @@ type Entry struct {
 }
 
 // Slug writes a slug and returns its path.
-func Slug(t *testing.T, entries ...Entry) string {
+func Slug(t testing.TB, entries ...Entry) string {
 	t.Helper()
 	var buf bytes.Buffer
 	zw := gzip.NewWriter(&buf)

@@ -136,11 +136,11 @@ func descriptors(t *testing.T, b *bench) {
 }
 
 func user(t *testing.T, b *bench) {
-	if b.uid == 0 {
+	if b.UID == 0 {
 		need.Reason(t, "needs root")
 	}
 	_, out := b.result(t, dyno.Spec{Command: "id -u; id -g; id -G; touch mine && stat -c %u:%g mine Procfile . || stat -f %u:%g mine Procfile ."})
-	u := fmt.Sprint(b.uid)
+	u := fmt.Sprint(b.UID)
 	want := strings.Join([]string{u, u, u, u + ":" + u, u + ":" + u, u + ":" + u, ""}, "\n")
 	if out != want {
 		t.Errorf("the dyno is %q, want %q", out, want)
@@ -166,6 +166,17 @@ func gracefulStop(t *testing.T, b *bench) {
 	r.wait(t)
 	if out := r.out.String(); !strings.HasSuffix(out, "child ended\n") {
 		t.Errorf("output %q", out)
+	}
+}
+
+func stopAway(t *testing.T, b *bench) {
+	need.Tool(t, "setsid")
+	r := b.sh(t, `setsid sh -c 'trap "echo told; exit" TERM; echo away; while :; do sleep 0.01; done' & wait; wait`)
+	r.out.expect(t, "away")
+	r.stop(t, limit)
+	r.wait(t)
+	if out := r.out.String(); strings.Count(out, "told\n") != 1 {
+		t.Errorf("it was to be told once; output %q", out)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,36 @@ func manyWriters(t *testing.T, b *bench) {
 		}
 		if n != next[w] {
 			t.Fatalf("writer %d is at line %d, want %d", w, n, next[w])
+		}
+		next[w]++
+	}
+	for w, n := range next {
+		if n != lines {
+			t.Errorf("writer %d wrote %d lines, %d arrived", w, lines, n)
+		}
+	}
+}
+
+// flood has several writers write more than 100 MB, a line at a time, as fast
+// as they can.
+func flood(t *testing.T, b *bench) {
+	const writers, lines, width = 4, 34_000, 800
+	pad := strings.Repeat("x", width)
+	began := time.Now()
+	_, out := b.result(t, dyno.Spec{
+		Command: fmt.Sprintf(`for w in $(seq 0 %d); do
+			awk -v w=$w 'BEGIN { for (n = 0; n < %d; n++) { print w, n, ENVIRON["PAD"]; fflush() } }' & done; wait`, writers-1, lines),
+		Env: map[string]string{"PAD": pad},
+	})
+	t.Logf("%d MB at %.0f MB/s", len(out)>>20, float64(len(out))/1e6/time.Since(began).Seconds())
+	var next [writers]int
+	for line := range strings.Lines(out) {
+		w, n := int(line[0]-'0'), 0
+		if rest, ok := strings.CutSuffix(line, " "+pad+"\n"); ok && len(rest) > 2 {
+			n, _ = strconv.Atoi(rest[2:])
+		}
+		if w < 0 || w >= writers || n != next[w] || line != fmt.Sprintf("%d %d %s\n", w, n, pad) {
+			t.Fatalf("a line is broken or out of its turn: %q", line[:min(len(line), 60)])
 		}
 		next[w]++
 	}
@@ -141,6 +172,25 @@ func terminalSize(t *testing.T, b *bench) {
 	})
 	if exit.Code != 12 || out != "37 101\r\nsaid\r\n" {
 		t.Errorf("ended as %+v with %q", exit, out)
+	}
+}
+
+func terminalResize(t *testing.T, b *bench) {
+	need.Tool(t, "stty")
+	resized := make(chan dyno.Window)
+	r := b.start(t, dyno.Spec{
+		Command: `trap 'stty size; exit 13' WINCH; stty size; while :; do sleep 0.02; done`,
+		TTY:     &dyno.TTY{Window: dyno.Window{Cols: 80, Rows: 24}, Resized: resized},
+		Env:     map[string]string{"TERM": "xterm"},
+	})
+	r.out.expect(t, "24 80\r\n")
+	select {
+	case resized <- dyno.Window{Cols: 132, Rows: 43}:
+	case <-time.After(limit):
+		t.Fatal("nobody takes the new size")
+	}
+	if exit := r.wait(t); exit.Code != 13 || !strings.HasSuffix(r.out.String(), "43 132\r\n") {
+		t.Errorf("ended as %+v with %q", exit, r.out.String())
 	}
 }
 

@@ -7,6 +7,7 @@
 //	run/out      a named pipe for what the dyno writes
 //	run/exit     how its command ended
 //	run/meminfo  /proc/meminfo to the dyno, with its own memory
+//	run/limit    what its control group allows, to the dyno
 //
 // All of it is found again by a niwa that did not make it. The pipe makes that
 // worth something: the dyno's side is open for reading too, so that writing
@@ -31,21 +32,22 @@ import (
 
 // Home is the folder of one dyno, as paths of this machine.
 type Home struct {
-	Dir     string
-	App     string // empty for a dyno that has a Spec.Dir or an image
-	Work    string // where the command runs: App, or Spec.Dir
-	Tmp     string
-	Run     string // only niwa makes files here
-	Out     string
-	Exit    string
-	MemInfo string // empty when the dyno's memory is not limited
+	Dir      string
+	App      string
+	Work     string // where the command runs: App, or Spec.Dir
+	Tmp      string
+	Run      string // only niwa makes files here
+	Out      string
+	Exit     string
+	MemInfo  string // this and the next are empty when the dyno's memory is not limited
+	MemLimit string
 }
 
 func at(dir string, spec dyno.Spec) (*Home, error) {
 	h := &Home{Dir: dir, App: filepath.Join(dir, "app"), Tmp: filepath.Join(dir, "tmp"), Run: filepath.Join(dir, "run")}
 	h.Out, h.Exit = filepath.Join(h.Run, "out"), filepath.Join(h.Run, "exit")
 	if spec.Limits.Memory > 0 {
-		h.MemInfo = filepath.Join(h.Run, "meminfo")
+		h.MemInfo, h.MemLimit = filepath.Join(h.Run, "meminfo"), filepath.Join(h.Run, "limit")
 	}
 	h.Work = h.App
 	if spec.Dir != "" {
@@ -107,8 +109,10 @@ func (h *Home) fill(ctx context.Context, spec dyno.Spec) error {
 	if err := os.WriteFile(h.Exit, nil, 0o600); err != nil {
 		return err
 	}
-	if h.MemInfo != "" {
-		if err := os.WriteFile(h.MemInfo, memInfo(spec.Limits.Memory), 0o444); err != nil {
+	if spec.Limits.Memory > 0 {
+		err := errors.Join(os.WriteFile(h.MemInfo, memInfo(spec.Limits.Memory), 0o444),
+			os.WriteFile(h.MemLimit, fmt.Appendln(nil, spec.Limits.Memory), 0o444))
+		if err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +53,9 @@ func begin(task Task) (*dyno, error) {
 		return nil, err
 	}
 	if err := renounce(); err != nil {
+		return nil, err
+	}
+	if err := limitProcesses(task.Processes); err != nil {
 		return nil, err
 	}
 	syscall.Umask(0o077) // keeps what apps write in shared places from one another
@@ -108,10 +112,7 @@ func become(uid int) error {
 // start starts the command. That it cannot be run is an end of its own, which
 // shells know: 127 when it is not there, 126 when it is no program.
 func (d *dyno) start(task Task) {
-	env := task.Env
-	if env == nil {
-		env = os.Environ()
-	}
+	env := merged(os.Environ(), task.Env)
 	args := task.Args
 	if task.Command != "" {
 		sh := shell()
@@ -135,6 +136,22 @@ func (d *dyno) start(task Task) {
 		code = 127
 	}
 	d.ended(syscall.WaitStatus(code << 8))
+}
+
+// merged is an environment in which the last of a name counts, once.
+func merged(lists ...[]string) []string {
+	var env []string
+	at := map[string]int{}
+	for _, kv := range slices.Concat(lists...) {
+		name, _, _ := strings.Cut(kv, "=")
+		if i, ok := at[name]; ok {
+			env[i] = kv
+			continue
+		}
+		at[name] = len(env)
+		env = append(env, kv)
+	}
+	return env
 }
 
 // lookUp finds a program on the command's own PATH.

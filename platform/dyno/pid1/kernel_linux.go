@@ -40,6 +40,15 @@ func renounce() error {
 	return nil
 }
 
+// limitProcesses limits this user's processes.
+func limitProcesses(n int) error {
+	if n == 0 {
+		return nil
+	}
+	limit := unix.Rlimit{Cur: uint64(n), Max: uint64(n)}
+	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NPROC, &limit))
+}
+
 // killOthers kills everything in the dyno but this process: the namespace's
 // processes, or its children, to be called again for those that take their
 // place.

@@ -12,6 +12,9 @@ func self() (string, error) { return os.Executable() }
 // renounce has nothing to give up.
 func renounce() error { return nil }
 
+// limitProcesses is for a namespace.
+func limitProcesses(int) error { return nil }
+
 // killOthers cannot know them: niwa finds them when this process has ended.
 func killOthers() {}
 

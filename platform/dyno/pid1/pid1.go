@@ -38,8 +38,13 @@ type Task struct {
 	Command string   `json:",omitempty"`
 	Args    []string `json:",omitempty"`
 	Dir     string   // to run it in
-	Env     []string // of the command, all of it; nil for the first process's own
+	Env     []string `json:",omitempty"` // beside the first process's own, and before it
 	UID     int      // user and group to become, when root; 0 for none
+
+	// Processes is how many of this user there may be, threads included; 0 is
+	// no limit. It is for a user namespace of the dyno's own: elsewhere it
+	// would count the user's other processes too.
+	Processes int `json:",omitempty"`
 
 	Output  string   `json:",omitempty"` // named pipe that becomes stdout and stderr; empty to keep those there are
 	Exit    string   `json:",omitempty"` // file to write to how the command ended, see home.Home.Ended

@@ -1,16 +1,17 @@
 package pid1
 
-// Sandbox is what a dyno is to see of the machine's files, in a mount
-// namespace that the first process has been started in: everything, to read,
-// but another /proc, /tmp and /dev, nothing of Hide, and Binds.
+// Sandbox is what a dyno is to see of the machine's files, in the mount
+// namespace that its first process has been started in: everything, to read,
+// but a /proc and a /dev of its own, and what Mounts changes.
 type Sandbox struct {
-	Root  string   // empty folder to put it together in
-	Hide  []string // files and folders that are empty to the dyno
-	Binds []Bind   // in this order
+	Root   string  // folder that is not needed inside, to put it together in
+	Mounts []Mount // in this order
 }
 
-// Bind shows a file or folder at another path, or at its own in a hidden one.
-type Bind struct {
-	From, To string
-	Write    bool
+// Mount shows a file or folder at a path, which is made where nothing but the
+// sandbox would be changed by that.
+type Mount struct {
+	From  string // as the machine sees it; empty to make To an empty file or folder, if it is there
+	To    string
+	Write bool
 }

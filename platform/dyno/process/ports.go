@@ -44,6 +44,13 @@ func (p *ports) take() (int, error) {
 	return 0, errors.New("no free port between 20000 and 32000 on 127.0.0.1; stop what listens there")
 }
 
+// keep keeps a port for a dyno that has it already.
+func (p *ports) keep(port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.used[port] = true
+}
+
 // release gives a port back.
 func (p *ports) release(port int) {
 	p.mu.Lock()

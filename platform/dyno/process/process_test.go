@@ -1,16 +1,13 @@
 package process_test
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 
 	"niwa/platform/dyno"
 	"niwa/platform/dyno/dynotest"
+	"niwa/platform/dyno/pid1"
 	"niwa/platform/dyno/process"
 	"niwa/platform/platformtest/need"
 	"niwa/platform/proc"
@@ -36,24 +34,56 @@ func uid(app int) int {
 	return 61000 + app
 }
 
-// newRunner returns a runner and its folder, which must be empty at the end.
-func newRunner(t *testing.T) (*process.Runner, string) {
+// open is a platform with a process runner and nothing else.
+func open(place string) (dynotest.Platform, error) {
+	_, p, err := openRunner(place)
+	return p, err
+}
+
+func openRunner(place string) (*process.Runner, dynotest.Platform, error) {
+	table, err := proc.Open(filepath.Join(place, "procs"))
+	if err != nil {
+		return nil, dynotest.Platform{}, err
+	}
+	r := process.New(process.Config{Dir: filepath.Join(place, "dynos"), Procs: table, Path: path, Platform: platformAt(place)})
+	return r, dynotest.Platform{Runner: r, Close: table.Close}, nil
+}
+
+// platformAt is the same for the same place.
+func platformAt(place string) string { return uuid.NewSHA1(uuid.NameSpaceURL, []byte(place)).String() }
+
+// nothingLeft fails the test when something is left at a place.
+func nothingLeft(t *testing.T, place string) {
 	t.Helper()
-	dir := filepath.Join(dynotest.Dir(t), "dynos")
-	table, err := proc.Open(t.TempDir())
+	groups, err := filepath.Glob("/sys/fs/cgroup/*/niwa-" + platformAt(place) + "*")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := process.New(process.Config{Dir: dir, Procs: table, Path: path})
+	if left := append(groups, list(t, filepath.Join(place, "dynos"))...); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+	if left := list(t, filepath.Join(place, "procs")); len(left) > 0 {
+		t.Errorf("records left: %v", left)
+	}
+}
+
+// newRunner returns a runner and its folder, which must be empty at the end.
+func newRunner(t testing.TB) (*process.Runner, string) {
+	t.Helper()
+	place := dynotest.Dir(t)
+	r, p, err := openRunner(place)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		if err := table.Close(within(t)); err != nil {
+		if err := p.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-		if left := list(t, dir); len(left) > 0 {
-			t.Errorf("folders left: %v", left)
+		if t, ok := t.(*testing.T); ok {
+			nothingLeft(t, place)
 		}
 	})
-	return r, dir
+	return r, filepath.Join(place, "dynos")
 }
 
 func list(t *testing.T, dir string) []string {
@@ -71,11 +101,70 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
+// options are what a runner can do here.
+func options(t testing.TB, r *process.Runner) dynotest.Options {
+	t.Helper()
+	gaps, err := r.Gaps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("gaps: %s", strings.Join(gaps, "\n"))
+	all := strings.Join(gaps, "\n")
+	return dynotest.Options{UID: uid(0), Exposed: strings.Contains(all, "no namespaces"), Unlimited: strings.Contains(all, "number of a dyno's processes")}
+}
+
+// variants are the runner as it is here, and as it would be where less is to
+// be had.
+func variants() map[string]func(*process.Runner) {
+	return map[string]func(*process.Runner){
+		"with all that there is here": func(*process.Runner) {},
+		"without control groups":      process.WithoutGroups,
+		"without namespaces":          func(r *process.Runner) { process.WithoutNamespaces(r); process.WithoutGroups(r) },
+	}
+}
+
 func TestContract(t *testing.T) {
-	dynotest.Run(t, func(t *testing.T) dyno.Runner {
-		r, _ := newRunner(t)
-		return r
-	}, dynotest.Options{UID: uid(0)})
+	for name, less := range variants() {
+		t.Run(name, func(t *testing.T) {
+			fresh := func(t *testing.T) *process.Runner {
+				r, _ := newRunner(t)
+				less(r)
+				return r
+			}
+			dynotest.Run(t, func(t *testing.T) dyno.Runner { return fresh(t) }, options(t, fresh(t)))
+		})
+	}
+}
+
+func TestDynosOutliveTheirPlatform(t *testing.T) {
+	for name := range variants() {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(variantVar, name)
+			r, p, err := openRunner(dynotest.Dir(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close(context.Background())
+			variants()[name](r)
+			dynotest.Outlive(t, openVariant, nothingLeft, options(t, r))
+		})
+	}
+}
+
+// variantVar hands a variant on to the platform that gets killed.
+const variantVar = "NIWA_TEST_DYNO_VARIANT"
+
+func openVariant(place string) (dynotest.Platform, error) {
+	r, p, err := openRunner(place)
+	if err == nil {
+		variants()[os.Getenv(variantVar)](r)
+	}
+	return p, err
+}
+
+func BenchmarkDynoStart(b *testing.B) {
+	r, _ := newRunner(b)
+	dynotest.BenchmarkStart(b, r, options(b, r))
 }
 
 // output is a pipe that the test reads line by line.
@@ -117,40 +206,6 @@ func start(t *testing.T, r *process.Runner, spec dyno.Spec) (id, line string) {
 		t.Fatal(err)
 	}
 	return id, strings.TrimSpace(line)
-}
-
-func TestAnAppIsClosedToTheOthers(t *testing.T) {
-	need.Root(t)
-	r, _ := newRunner(t)
-	slug := dynotest.Slug(t,
-		dynotest.Entry{Name: "./", Type: tar.TypeDir, Mode: 0o777},
-		dynotest.Entry{Name: "secret", Text: "secret", Mode: 0o777})
-	_, line := start(t, r, dyno.Spec{UID: uid(1), Slug: slug, Command: "echo shared > $TMPDIR/x; umask; echo $$ $HOME $TMPDIR; exec sleep 600", Env: map[string]string{"KEY": "s3cret"}})
-	if line != "0077" {
-		t.Errorf("the umask is %s", line)
-	}
-	_, line = start(t, r, dyno.Spec{UID: uid(1), Slug: slug, Command: "echo x > $TMPDIR/x; echo $$ $HOME $TMPDIR; exec sleep 600", Env: map[string]string{"KEY": "s3cret"}})
-	var pid int
-	var home, tmp string
-	if _, err := fmt.Sscan(line, &pid, &home, &tmp); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	id := uuid.NewString()
-	_, err := r.Start(within(t), dyno.Spec{ID: id, UID: uid(2), Slug: slug, Output: &out, Command: fmt.Sprintf(
-		"for f in %[2]s/secret %[3]s/x /proc/%[1]d/environ; do cat $f && echo read; done; ls %[2]s && echo read; kill -0 %[1]d && echo signalled; kill -9 %[1]d && echo killed", pid, home, tmp)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.Wait(within(t), id); err != nil {
-		t.Fatal(err)
-	}
-	for _, got := range []string{"secret\n", "s3cret", "read", "signalled", "killed"} {
-		if strings.Contains(strings.ReplaceAll(out.String(), "/secret", ""), got) {
-			t.Errorf("another app got this far:\n%s", out.String())
-			break
-		}
-	}
 }
 
 func TestStartRefusesWhatWouldBreakIsolation(t *testing.T) {
@@ -210,118 +265,42 @@ func TestFoldersThatAnAppHasClosedAreRemoved(t *testing.T) {
 	start(t, r, dyno.Spec{UID: uid(1), Slug: dynotest.Slug(t), Command: "mkdir -p a/b && touch a/b/c && chmod 000 a/b && chmod 500 a . && echo closed"})
 }
 
-// TestAStrayHoldingTheOutputDoesNotHoldTheDyno has one get away: it has left
-// the session, its parents have ended and its environment is wiped.
-func TestAStrayHoldingTheOutputDoesNotHoldTheDyno(t *testing.T) {
+// TestNothingGetsAway has one try: it has left the session, its parents have
+// ended and its environment is wiped.
+func TestNothingGetsAway(t *testing.T) {
 	need.Tool(t, "setsid")
-	r, _ := newRunner(t)
-	var out bytes.Buffer
-	id := uuid.NewString()
-	_, err := r.Start(within(t), dyno.Spec{
-		ID: id, UID: uid(1), Slug: dynotest.Slug(t), Output: &out,
-		Command: `mkfifo go; (env -i setsid sh -c '(echo $$; echo > go; exec sleep 600) & ' &); read x < go; exit 9`,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	exit, err := r.Wait(within(t), id)
-	if err != nil || exit.Code != 9 {
-		t.Errorf("ended as %+v, %v", exit, err)
-	}
-	var session int
-	if _, err := fmt.Sscan(out.String(), &session); err != nil {
-		t.Fatalf("output %q: %v", out.String(), err)
-	}
-	if err := syscall.Kill(-session, syscall.SIGKILL); err != nil {
-		t.Errorf("it has not got away: %v", err)
+	for name, less := range variants() {
+		t.Run(name, func(t *testing.T) {
+			r, _ := newRunner(t)
+			less(r)
+			dir := dynotest.Dir(t)
+			name := uuid.NewString()
+			var out bytes.Buffer
+			id := uuid.NewString()
+			_, err := r.Start(within(t), dyno.Spec{
+				ID: id, UID: uid(1), Dir: dir, Output: &out,
+				Command: `mkfifo go; (env -i setsid sh -c '(sh -c "echo > go; sleep 600; true" ` + name + ` & ) ' &); read x < go; exit 9`,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			exit, err := r.Wait(within(t), id)
+			if err != nil || exit.Code != 9 {
+				t.Errorf("ended as %+v, %v, %q", exit, err, out.String())
+			}
+			all, err := exec.Command("ps", "-eo", "args").Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(all), name) {
+				t.Error("it has got away")
+			}
+		})
 	}
 }
-
-const helperVar = "NIWA_TEST_DYNO_HELPER"
 
 func TestMain(m *testing.M) {
-	if base := os.Getenv(helperVar); base != "" {
-		fmt.Fprintln(os.Stderr, crashing(base))
-		os.Exit(1)
-	}
+	pid1.Main()
+	dynotest.Main(openVariant)
 	os.Exit(m.Run())
-}
-
-// crashing is a platform that starts dynos and is then killed by
-// TestACrashLeavesNothing.
-func crashing(base string) error {
-	table, err := proc.Open(filepath.Join(base, "procs"))
-	if err != nil {
-		return err
-	}
-	r := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path})
-	for i, command := range []string{
-		"sh -c 'sleep 600; true' & wait",
-		"trap '' TERM HUP; setsid sh -c 'sleep 600; true' & wait; sleep 600",
-	} {
-		_, err := r.Start(context.Background(), dyno.Spec{
-			ID: uuid.NewString(), UID: uid(i + 1), Slug: filepath.Join(base, "slug.tgz"), Output: os.Stderr,
-			Command: fmt.Sprintf("exec 9>%s/lifeline; echo up; %s", base, command),
-		})
-		if err != nil {
-			return err
-		}
-	}
-	select {}
-}
-
-func TestACrashLeavesNothing(t *testing.T) {
-	need.Tool(t, "setsid")
-	base := dynotest.Dir(t)
-	if err := os.Rename(dynotest.Slug(t), filepath.Join(base, "slug.tgz")); err != nil {
-		t.Fatal(err)
-	}
-	fifo := filepath.Join(base, "lifeline")
-	if out, err := exec.Command("mkfifo", "-m", "666", fifo).CombinedOutput(); err != nil {
-		t.Fatalf("mkfifo: %v %s", err, out)
-	}
-	lifeline, err := os.OpenFile(fifo, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer lifeline.Close()
-
-	w, said := output(t)
-	helper := exec.Command(os.Args[0])
-	helper.Env = append(os.Environ(), helperVar+"="+base)
-	helper.Stderr = w
-	if err := helper.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if line, err := said.ReadString('\n'); line != "up\n" {
-			t.Fatalf("the helper says %q, %v", line, err)
-		}
-	}
-	if err := helper.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = helper.Wait()
-	if len(list(t, filepath.Join(base, "dynos"))) != 2 {
-		t.Error("the crash has not left folders, so that nothing is shown")
-	}
-
-	table, err := proc.Open(filepath.Join(base, "procs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := table.Reaped(); len(got) != 2 {
-		t.Errorf("reaped %v", got)
-	}
-	if err := lifeline.SetReadDeadline(time.Now().Add(limit)); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := lifeline.Read(make([]byte, 1)); n != 0 || os.IsTimeout(err) {
-		t.Errorf("a process of a dyno is still running (%v)", err)
-	}
-	r := process.New(process.Config{Dir: filepath.Join(base, "dynos"), Procs: table, Path: path})
-	start(t, r, dyno.Spec{Dir: dynotest.Dir(t), UID: uid(1), Command: "echo up"})
-	if left := list(t, filepath.Join(base, "dynos")); len(left) > 1 {
-		t.Errorf("folders left: %v", left)
-	}
 }

@@ -13,22 +13,23 @@ import (
 	"niwa/platform/dyno"
 )
 
-// streams is niwa's side of what a dyno reads and writes.
+// streams is niwa's side of a dyno's input, and of its terminal. The output of
+// dynos without one is home's.
 type streams struct {
-	child []*os.File // the dyno's side, to be closed when it has been started
-	out   *os.File
-	in    *os.File // nil when the dyno has no input; out, with a terminal
+	child    []*os.File // the dyno's side, to be closed when it has been started
+	terminal *os.File   // nil when it has none
+	in       *os.File   // nil when the dyno has no input; the terminal, where there is one
 }
 
-// connect gives cmd its input and output: one pipe for stdout and stderr, so
-// that order is kept, or a terminal for everything.
+// connect gives cmd its input, or a terminal for everything.
 func connect(cmd *exec.Cmd, spec dyno.Spec) (*streams, error) {
 	s := &streams{}
 	var err error
-	if spec.TTY != nil {
-		err = s.terminal(cmd, spec)
-	} else {
-		err = s.pipes(cmd, spec)
+	switch {
+	case spec.TTY != nil:
+		err = s.openTerminal(cmd, spec)
+	case spec.Stdin != nil:
+		err = s.openPipe(cmd)
 	}
 	if err != nil {
 		s.started()
@@ -38,17 +39,8 @@ func connect(cmd *exec.Cmd, spec dyno.Spec) (*streams, error) {
 	return s, nil
 }
 
-func (s *streams) pipes(cmd *exec.Cmd, spec dyno.Spec) error {
+func (s *streams) openPipe(cmd *exec.Cmd) error {
 	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	s.out, s.child = r, append(s.child, w)
-	cmd.Stdout, cmd.Stderr = w, w
-	if spec.Stdin == nil {
-		return nil
-	}
-	r, w, err = os.Pipe()
 	if err != nil {
 		return err
 	}
@@ -57,30 +49,42 @@ func (s *streams) pipes(cmd *exec.Cmd, spec dyno.Spec) error {
 	return nil
 }
 
-func (s *streams) terminal(cmd *exec.Cmd, spec dyno.Spec) error {
+func (s *streams) openTerminal(cmd *exec.Cmd, spec dyno.Spec) error {
 	master, slave, err := pty.Open()
 	if err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
-	s.out, s.child = master, append(s.child, slave)
-	size := pty.Winsize{Cols: uint16(spec.TTY.Cols), Rows: uint16(spec.TTY.Rows)}
-	if err := pty.Setsize(master, &size); err != nil {
+	s.terminal, s.child = master, append(s.child, slave)
+	if err := resize(master, spec.TTY.Window); err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
-	if c := cmd.SysProcAttr.Credential; c != nil {
-		if err := slave.Chown(int(c.Uid), -1); err != nil {
+	if os.Geteuid() == 0 {
+		if err := slave.Chown(spec.UID, -1); err != nil {
 			return fmt.Errorf("terminal: %w", err)
 		}
 	}
-	if s.out, err = pollable(master); err != nil {
+	if s.terminal, err = pollable(master); err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
 	if spec.Stdin != nil {
-		s.in = s.out
+		s.in = s.terminal
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr.Setctty = true // with descriptor 0
+	attributes(cmd).Setctty = true // with descriptor 0
 	return nil
+}
+
+func resize(terminal *os.File, w dyno.Window) error {
+	conn, err := terminal.SyscallConn()
+	if err != nil {
+		return err
+	}
+	size := unix.Winsize{Col: uint16(w.Cols), Row: uint16(w.Rows)}
+	controlErr := conn.Control(func(fd uintptr) { err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &size) })
+	if err == nil {
+		err = controlErr
+	}
+	return err
 }
 
 // pollable closes f and returns another file for it that honours deadlines.
@@ -104,34 +108,19 @@ func (s *streams) started() {
 }
 
 func (s *streams) close() {
-	for _, f := range []*os.File{s.out, s.in} {
+	for _, f := range []*os.File{s.terminal, s.in} {
 		if f != nil {
 			f.Close()
 		}
 	}
 }
 
-// pump moves bytes until the dyno has ended; what it returns is closed when
-// spec.Output has all of them. A Read of spec.Stdin may be under way still.
-func (s *streams) pump(spec dyno.Spec, ended <-chan struct{}) <-chan struct{} {
-	if s.in != nil {
-		go s.feed(spec)
-	}
-	go func() {
-		<-ended
-		_ = s.out.SetReadDeadline(time.Unix(1, 0)) // fails when drain has seen the end already
-	}()
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		s.drain(spec.Output)
-	}()
-	return drained
-}
-
 // feed copies the input. Its end closes the pipe; a terminal is told by ^D, as
-// a person does.
+// a person does. A Read of spec.Stdin may be under way when the dyno has ended.
 func (s *streams) feed(spec dyno.Spec) {
+	if s.in == nil {
+		return
+	}
 	if _, err := io.Copy(s.in, spec.Stdin); err != nil {
 		return // the dyno has ended or does not want more
 	}
@@ -142,19 +131,46 @@ func (s *streams) feed(spec dyno.Spec) {
 	_, _ = s.in.Write([]byte{4})
 }
 
-// pipeSize is what a pipe of Linux holds. Reading as much at a time hands
-// writes up to PIPE_BUF on in one piece.
-const pipeSize = 64 << 10
+// follow gives the terminal its new sizes, which the kernel tells to what is
+// in its foreground.
+func (s *streams) follow(tty *dyno.TTY, ended <-chan struct{}) {
+	for {
+		select {
+		case window, ok := <-tty.Resized:
+			if !ok {
+				return
+			}
+			_ = resize(s.terminal, window) // fails when the dyno has just ended
+		case <-ended:
+			return
+		}
+	}
+}
+
+// pump hands what is written to the terminal to w. What it returns is closed
+// when w has had everything.
+func (s *streams) pump(w io.Writer, ended <-chan struct{}) <-chan struct{} {
+	go func() {
+		<-ended
+		_ = s.terminal.SetReadDeadline(time.Unix(1, 0)) // fails when drain has seen the end already
+	}()
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		s.drain(w)
+	}()
+	return drained
+}
 
 // drain copies the output until everyone who can write has closed it. Once the
-// dyno has ended, which the read deadline says, only what it left in the pipe
-// is fetched: somebody may have got away with the other end. When w fails the
-// rest is thrown away, so that the dyno is not stuck on it.
+// dyno has ended, which the read deadline says, only what it left is fetched:
+// somebody may have got away with the other end. When w fails the rest is
+// thrown away, so that the dyno is not stuck on it.
 func (s *streams) drain(w io.Writer) {
-	buf := make([]byte, pipeSize)
+	buf := make([]byte, 32<<10)
 	left := -1 // bytes still to fetch, once the dyno has ended
 	for left != 0 {
-		n, err := s.out.Read(buf)
+		n, err := s.terminal.Read(buf)
 		if n > 0 && w != nil {
 			if _, err := w.Write(buf[:n]); err != nil {
 				w = nil
@@ -164,13 +180,13 @@ func (s *streams) drain(w io.Writer) {
 		case left > 0:
 			left = max(0, left-n)
 		case os.IsTimeout(err):
-			left, err = 1<<20, nil // the most that an app can have made of the pipe
+			left, err = 1<<20, nil // more than a terminal holds
 		}
 		if err != nil {
 			return
 		}
 		if left > 0 {
-			_ = s.out.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			_ = s.terminal.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		}
 	}
 }
