@@ -24,24 +24,25 @@ func arrows() map[string][]string {
 	return map[string][]string{
 		".": {"platform/cli", "platform/dyno/pid1"},
 
-		"platform":                {},
-		"platform/pki":            {},
-		"platform/proc":           {},
-		"platform/store":          {"platform"},
-		"platform/logplex":        {"platform"},
-		"platform/client":         {"platform"},
-		"platform/docker":         {},
-		"platform/stack":          {"platform/docker"},
-		"platform/dyno":           {},
-		"platform/dyno/home":      {"platform/dyno"},
-		"platform/dyno/pid1":      {},
-		"platform/dyno/docker":    {"platform/docker", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/stack"},
-		"platform/dyno/process":   {"platform", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/proc"},
-		"platform/build":          {"platform", "platform/build/image", "platform/build/manifest", "platform/dyno"},
-		"platform/build/image":    {"platform/docker"},
-		"platform/build/manifest": {},
-		"platform/rendezvous":     {"platform", "platform/dyno"},
-		"platform/backup":         {"platform", "platform/store", "platform/logplex", "platform/git", "addons"},
+		"platform":                   {},
+		"platform/pki":               {},
+		"platform/proc":              {},
+		"platform/store":             {"platform"},
+		"platform/logplex":           {"platform"},
+		"platform/client":            {"platform"},
+		"platform/docker":            {},
+		"platform/docker/dockertest": {"platform/docker", "platform/platformtest/need"},
+		"platform/stack":             {"platform/docker"},
+		"platform/dyno":              {},
+		"platform/dyno/home":         {"platform/dyno"},
+		"platform/dyno/pid1":         {},
+		"platform/dyno/docker":       {"platform/docker", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/stack"},
+		"platform/dyno/process":      {"platform", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/proc"},
+		"platform/build":             {"platform", "platform/build/image", "platform/build/manifest", "platform/dyno"},
+		"platform/build/image":       {"platform/docker"},
+		"platform/build/manifest":    {},
+		"platform/rendezvous":        {"platform", "platform/dyno"},
+		"platform/backup":            {"platform", "platform/store", "platform/logplex", "platform/git", "addons"},
 		"platform/controller": {"platform", "platform/store", "platform/build", "platform/build/manifest", "platform/dyno", "platform/logplex",
 			"platform/rendezvous", "addons", "addons/catalog", "router/route"},
 		"platform/api":          {"platform", "platform/controller", "platform/logplex", "addons", "addons/catalog"},
@@ -87,7 +88,7 @@ func arrows() map[string][]string {
 // forTests may be imported by the tests of every package: what is made for
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/dyno/dynotest", "platform/build/image/imagetest", "addons/addonstest",
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/dyno/dynotest", "platform/build/image/imagetest", "platform/docker/dockertest", "addons/addonstest",
 		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/pid1"}
 }
 

@@ -2,8 +2,13 @@ package docker_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +29,45 @@ const limit = 60 * time.Second
 
 func TestMain(m *testing.M) {
 	pid1.Main()
+	dynotest.Main(open)
 	os.Exit(m.Run())
+}
+
+// open opens a platform that is known by its place.
+func open(place string) (dynotest.Platform, error) {
+	cfg, err := configOf(context.Background(), place)
+	if err != nil {
+		return dynotest.Platform{}, err
+	}
+	r, err := docker.New(cfg)
+	return dynotest.Platform{Runner: r, Close: func(ctx context.Context) error {
+		return errors.Join(r.Close(ctx), cfg.Engine.Close())
+	}}, err
+}
+
+func configOf(ctx context.Context, place string) (cfg docker.Config, err error) {
+	if cfg, err = withoutStack(ctx, place); err != nil {
+		return cfg, err
+	}
+	s, err := stack.New(cfg.Engine, "", func(string, ...any) {})
+	if err != nil {
+		return cfg, err
+	}
+	if cfg.Stack, err = s.Ensure(ctx); err != nil {
+		return cfg, fmt.Errorf("needs the stack image: %w", err)
+	}
+	return cfg, nil
+}
+
+func withoutStack(ctx context.Context, place string) (cfg docker.Config, err error) {
+	cfg.Dir = filepath.Join(place, "dynos")
+	if cfg.First, err = pid1.Program(); err != nil {
+		return cfg, fmt.Errorf("needs a test program without cgo: %w", err)
+	}
+	if cfg.Engine, err = engine.Connect(ctx, uuid.NewSHA1(uuid.NameSpaceURL, []byte(place)).String()); err != nil {
+		return cfg, fmt.Errorf("needs a running Docker engine: %w", err)
+	}
+	return cfg, nil
 }
 
 // uid is the user of an app: nobody's, where there is a choice.
@@ -35,33 +78,26 @@ func uid(app int) int {
 	return 61000 + app
 }
 
-// config is that of a runner of a platform of its own.
-func config(t *testing.T) docker.Config {
+type configure func(ctx context.Context, place string) (docker.Config, error)
+
+// config is that of a platform of its own, which must have left nothing at the
+// end.
+func config(t testing.TB, of configure) docker.Config {
 	t.Helper()
-	first, err := pid1.Program()
+	cfg, err := of(t.Context(), dynotest.Dir(t))
 	if err != nil {
-		need.Reason(t, "needs a test program without cgo: "+err.Error())
+		need.Reason(t, err.Error())
 	}
-	e, err := engine.Connect(t.Context(), uuid.NewString())
-	if err != nil {
-		need.Reason(t, "needs a running Docker engine: "+err.Error())
-	}
-	t.Cleanup(func() { e.Close() })
-	s, err := stack.New(e, "", t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	images, err := s.Ensure(t.Context())
-	if err != nil {
-		need.Reason(t, "needs the stack image: "+err.Error())
-	}
-	return docker.Config{Engine: e, Dir: filepath.Join(dynotest.Dir(t), "dynos"), First: first, Stack: images}
+	t.Cleanup(func() {
+		nothingLeft(t, cfg)
+		cfg.Engine.Close()
+	})
+	return cfg
 }
 
-// newRunner returns a runner that must have left nothing at the end.
-func newRunner(t *testing.T) (*docker.Runner, docker.Config) {
+func newRunner(t testing.TB, of configure) (*docker.Runner, docker.Config) {
 	t.Helper()
-	cfg := config(t)
+	cfg := config(t, of)
 	r, err := docker.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -70,12 +106,11 @@ func newRunner(t *testing.T) (*docker.Runner, docker.Config) {
 		if err := r.Close(within(t)); err != nil {
 			t.Error(err)
 		}
-		nothingLeft(t, cfg)
 	})
 	return r, cfg
 }
 
-func nothingLeft(t *testing.T, cfg docker.Config) {
+func nothingLeft(t testing.TB, cfg docker.Config) {
 	t.Helper()
 	containers, err := cfg.Engine.ContainerList(within(t), container.ListOptions{All: true, Filters: cfg.Engine.Mine()})
 	if err != nil || len(containers) > 0 {
@@ -86,20 +121,86 @@ func nothingLeft(t *testing.T, cfg docker.Config) {
 		t.Errorf("networks left: %v, %v", networks, err)
 	}
 	folders, err := os.ReadDir(cfg.Dir)
-	if err != nil || len(folders) > 0 {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(folders) > 0 {
 		t.Errorf("folders left: %v, %v", folders, err)
 	}
 }
 
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	t.Cleanup(cancel)
 	return ctx
 }
 
+func options() dynotest.Options { return dynotest.Options{UID: uid(0)} }
+
 func TestContract(t *testing.T) {
 	dynotest.Run(t, func(t *testing.T) dyno.Runner {
-		r, _ := newRunner(t)
+		r, _ := newRunner(t, configOf)
 		return r
-	}, dynotest.Options{UID: uid(0)})
+	}, options())
+}
+
+func TestDynosOutliveAPlatformThatIsKilled(t *testing.T) {
+	config(t, configOf) // or there is no need
+	left := func(t *testing.T, place string) {
+		cfg, err := configOf(within(t), place)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer cfg.Engine.Close()
+		nothingLeft(t, cfg)
+	}
+	dynotest.Outlive(t, open, left, options())
+}
+
+func BenchmarkStart(b *testing.B) {
+	r, _ := newRunner(b, configOf)
+	dynotest.BenchmarkStart(b, r, options())
+}
+
+// transcript is what a dyno has written.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (o *transcript) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *transcript) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func (o *transcript) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Reset()
+}
+
+func (o *transcript) expect(t *testing.T, text string) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !strings.Contains(o.String(), text); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%q was expected, the output is %q", text, o)
+		}
+	}
+}
+
+// waiting waits for a dyno's end in the background.
+func waiting(t *testing.T, r *docker.Runner, id string) <-chan dyno.Exit {
+	ended := make(chan dyno.Exit, 1)
+	go func() {
+		exit, err := r.Wait(within(t), id)
+		if err != nil {
+			t.Errorf("wait: %v", err)
+		}
+		ended <- exit
+	}()
+	return ended
 }

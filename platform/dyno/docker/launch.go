@@ -40,8 +40,7 @@ func (r *Runner) launch(ctx context.Context, d *instance) (addr string, err erro
 		return "", err
 	}
 	undo = append(undo, func() { r.networks.leave(d.spec.App) })
-	name := containerName(d.spec.ID)
-	undo = append(undo, func() { r.discard(name) })
+	undo = append(undo, func() { r.discard(ctx, d) })
 	if err := r.create(ctx, d, network); err != nil {
 		return "", err
 	}
@@ -52,7 +51,7 @@ func (r *Runner) launch(ctx context.Context, d *instance) (addr string, err erro
 		undo = append(undo, d.terminal.close)
 	}
 	d.started = time.Now()
-	if err := r.cfg.Engine.ContainerStart(ctx, name, container.StartOptions{}); err != nil {
+	if err := r.cfg.Engine.ContainerStart(ctx, containerName(d.spec.ID), container.StartOptions{}); err != nil {
 		return "", err
 	}
 	if addr, err = r.addr(ctx, d); err != nil {

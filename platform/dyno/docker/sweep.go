@@ -90,10 +90,12 @@ func (r *Runner) awaitRemoved(ctx context.Context, name string) (bool, error) {
 // container that it was asked for before.
 const settleTime = 10 * time.Second
 
-// discard removes a container. If the engine does not answer it is removed in
-// the background when it does; it may be made only then.
-func (r *Runner) discard(name string) {
-	if _, err := r.remove(r.ctx, name); err == nil || r.ctx.Err() != nil {
+// discard removes the container of a dyno. If the engine does not before ctx
+// ends, that is done in the background once it answers again; it may make the
+// container only then.
+func (r *Runner) discard(ctx context.Context, d *instance) {
+	name := containerName(d.spec.ID)
+	if _, err := r.remove(ctx, name); err == nil || r.ctx.Err() != nil {
 		return
 	}
 	r.background.Go(func() {
@@ -104,6 +106,9 @@ func (r *Runner) discard(name string) {
 			case <-r.ctx.Done():
 				return // Sweep of the next runner finds it
 			}
+			if r.replaced(d) {
+				return // whose start has removed it, and made its own
+			}
 			found, err := r.remove(r.ctx, name)
 			if found {
 				return
@@ -113,4 +118,12 @@ func (r *Runner) discard(name string) {
 			}
 		}
 	})
+}
+
+// replaced says whether another dyno of the same id has been started since.
+func (r *Runner) replaced(d *instance) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.dynos[d.spec.ID]
+	return now != nil && now != d
 }

@@ -35,7 +35,7 @@ func (r *Runner) see(d *instance) {
 		d.terminal.close()
 	}
 	d.exit = d.ended(state)
-	r.discard(containerName(d.spec.ID))
+	r.discard(r.ctx, d)
 	d.err = d.home.Remove()
 	r.networks.leave(d.spec.App)
 	r.mu.Lock()
