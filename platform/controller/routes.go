@@ -107,7 +107,9 @@ func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) 
 }
 
 // webs lists the web dynos that are up, and says whether others may still
-// come up: they are starting, or are yet to be started.
+// come up: they are starting, or are yet to be started, as one that crashed
+// for the first time is at once. One that ended while no platform ran has no
+// address, and is about to be found out.
 func (cr *crew) webs() (up []route.Dyno, starting bool) {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
@@ -115,9 +117,10 @@ func (cr *crew) webs() (up []route.Dyno, starting bool) {
 	for _, p := range cr.posts {
 		switch {
 		case p.worker == nil:
-			any = any || p.ended.Type == "web"
+			web := p.ended.Type == "web"
+			any, starting = any || web, starting || web && !p.cools()
 		case p.worker.dyno.Type != "web":
-		case p.worker.dyno.State == platform.DynoUp:
+		case p.worker.dyno.State == platform.DynoUp && p.worker.dyno.Addr != "":
 			up = append(up, route.Dyno{Name: p.worker.dyno.Name, Addr: p.worker.dyno.Addr})
 			any = true
 		default:

@@ -3,6 +3,8 @@ package controller_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"niwa/platform/controller"
@@ -44,5 +46,48 @@ func TestAPlatformThatStopsHasRequestsWaitAtTheRoutersThatGoOn(t *testing.T) {
 	}
 	if app, _ := f.routes.Table().Lookup("garden.localhost"); app.State != route.Starting || len(app.Dynos) != 0 {
 		t.Errorf("the table it leaves behind has %+v", app)
+	}
+}
+
+func TestADynoThatEndedWhileNoPlatformRanIsNotRoutedToAndNoCrashOfTheApp(t *testing.T) {
+	f := newFixture(t)
+	app := f.app(t, "garden")
+	f.deploy(t, app, map[string]string{"web": "listen"})
+	f.dynosAre(t, "garden", "web.1 up v2")
+	dynos, err := f.Dynos(t.Context(), "garden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := f.runner.find(dynos[0].ID)
+	f.runner.mu.Lock()
+	ended.addr = "" // an engine knows none of a container that has ended
+	f.runner.mu.Unlock()
+
+	routed := make(chan string, 1)
+	next := f.kill(t, func(cfg *controller.Config) { go func() { routed <- untilServing(cfg.Routes) }() })
+	ended.once.Do(func() { close(ended.stop) }) // and only now it is told
+	next.dynosAre(t, "garden", "web.1 up v2")
+	if got := <-routed; got != "starting serving" {
+		t.Errorf("the app was %s; want starting and then serving", got)
+	}
+}
+
+// untilServing lists the states of the app until a new dyno of it serves.
+func untilServing(routes *route.Live) string {
+	var states []string
+	for {
+		changed := routes.Changed()
+		if app, ok := routes.Table().Lookup("garden.localhost"); ok {
+			state := string(app.State)
+			for _, d := range app.Dynos {
+				if d.Addr == "" {
+					state += " at no address"
+				}
+			}
+			if states = append(states, state); app.State == route.Serving {
+				return strings.Join(slices.Compact(states), " ")
+			}
+		}
+		<-changed
 	}
 }
