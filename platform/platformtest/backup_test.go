@@ -51,7 +51,7 @@ func tree(t *testing.T, dir string) map[string]string {
 // planted is a platform with an app that has a config var.
 func planted(t *testing.T, binary, data, stone string) *platformtest.Program {
 	t.Helper()
-	p := platformtest.Up(t, binary, data)
+	p := platformtest.Up(t, binary, data, "--runtime", "process")
 	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
 	ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": stone}, nil), 200)
 	return p
@@ -73,7 +73,7 @@ func TestABackupIsTakenOfAPlatformThatRunsStoppedOrWasKilled(t *testing.T) {
 	}{
 		{"runs", func() {}},
 		{"was stopped", func() { p.Stop(t) }},
-		{"was killed", func() { p = platformtest.Up(t, binary, data); p.Kill(t) }},
+		{"was killed", func() { p = platformtest.Up(t, binary, data, "--runtime", "process"); p.Kill(t) }},
 	} {
 		name := c.name
 		c.prepare()
@@ -84,7 +84,7 @@ func TestABackupIsTakenOfAPlatformThatRunsStoppedOrWasKilled(t *testing.T) {
 		}
 		elsewhere := filepath.Join(platformtest.Dir(t), "new")
 		niwa(t, binary, elsewhere, 0, "restore", file)
-		again := platformtest.Up(t, binary, elsewhere)
+		again := platformtest.Up(t, binary, elsewhere, "--runtime", "process")
 		if got := stone(t, again); got != "granite" || again.Token != p.Token {
 			t.Errorf("%s: the config var is %q, the token the same: %v", name, got, again.Token == p.Token)
 		}
@@ -152,7 +152,7 @@ func TestARestoreReplacesWholePlatformsAndKeepsThemAside(t *testing.T) {
 		t.Fatalf("aside are %v, and it says\n%s", asides, out)
 	}
 	for dir, want := range map[string]string{data: "granite", asides[0]: "basalt"} {
-		p := platformtest.Up(t, binary, dir)
+		p := platformtest.Up(t, binary, dir, "--runtime", "process")
 		if got := stone(t, p); got != want {
 			t.Errorf("in %s the config var is %q, want %q", dir, got, want)
 		}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"niwa/platform/platformtest"
-	"niwa/platform/platformtest/need"
 )
 
 // deploy builds and releases a folder of files as an app, through the API.
@@ -181,42 +180,6 @@ func TestACorruptTableFileIsSetAsideAndMadeAnew(t *testing.T) {
 	if kept, err := os.ReadFile(table + ".corrupt"); err != nil || string(kept) != "not a table" {
 		t.Errorf("the corrupt file was not kept: %q, %v", kept, err)
 	}
-}
-
-func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
-	need.Root(t)
-	data := platformtest.Dir(t)
-	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m,mode=711", "tmpfs", data).CombinedOutput(); err != nil {
-		need.Reason(t, "needs the right to mount a tmpfs: "+strings.TrimSpace(string(out)))
-	}
-	t.Cleanup(func() { // after the platform has stopped
-		if out, err := exec.Command("umount", data).CombinedOutput(); err != nil {
-			t.Errorf("umount: %v\n%s", err, out)
-		}
-	})
-	p := platformtest.Up(t, platformtest.Build(t), data)
-	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
-	ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": "granite"}, nil), 200)
-	filler := filepath.Join(data, "filler")
-	if err := os.WriteFile(filler, make([]byte, 64<<20), 0o600); err == nil {
-		t.Fatal("64 MB fit into 24")
-	}
-	refused := 0
-	for i := range 200 { // until the pages that SQLite has at hand are used up
-		status := p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": strings.Repeat("x", 20_000+i)}, nil)
-		if status != 200 {
-			refused = status
-			break
-		}
-	}
-	if refused != http.StatusServiceUnavailable {
-		t.Errorf("with a full disk a change is answered %d, want 503", refused)
-	}
-	ok(t, p.Call(t, "GET", "/apps/garden", nil, nil), 200)
-	if err := os.Remove(filler); err != nil {
-		t.Fatal(err)
-	}
-	ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": "basalt"}, nil), 200)
 }
 
 func TestStoppingWithSIGTERMKeepsEverything(t *testing.T) {
