@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"niwa/addons"
 	"niwa/platform"
@@ -43,6 +44,9 @@ func (c *Controller) refresh(ctx context.Context, addon platform.Addon) error {
 	}
 	var moved []string
 	for _, credential := range known {
+		if slices.Contains(addon.Rotating, credential.Name) {
+			continue // it gets another config anyway
+		}
 		if config := there[credential.Name]; config != nil && !maps.Equal(config, credential.Config) {
 			moved = append(moved, credential.Name)
 		}
