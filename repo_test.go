@@ -35,7 +35,7 @@ func arrows() map[string][]string {
 		"platform/stack":               {"platform/docker"},
 		"platform/dyno":                {},
 		"platform/dyno/home":           {"platform/dyno"},
-		"platform/dyno/pid1":           {},
+		"platform/dyno/pid1":           {"platform/proc"},
 		"platform/dyno/docker":         {"platform/docker", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/stack"},
 		"platform/dyno/process":        {"platform", "platform/dyno", "platform/dyno/home", "platform/dyno/pid1", "platform/dyno/process/cgroup", "platform/proc"},
 		"platform/dyno/process/cgroup": {},

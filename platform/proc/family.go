@@ -71,6 +71,15 @@ func (r *record) adopt(all []info, in map[int]bool) {
 	}
 }
 
+// Tell sends a signal, once, to everything that has come of this process.
+func Tell(sig syscall.Signal) {
+	self, err := lookup(os.Getpid())
+	if err != nil {
+		return
+	}
+	strike(func() []info { return family(record{PID: self.pid, Start: self.start, UID: self.uid}) }, sig)
+}
+
 // strike sends a signal to everything that find finds, once. It stops them
 // first, until there is no new one, because a process may be forking, or moving
 // to another group. Then they go on; one that was stopped before would sleep

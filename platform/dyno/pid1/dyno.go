@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"niwa/platform/proc"
 )
 
 // startup runs in the dyno's shell, which is $0, before the command, which is
@@ -124,7 +126,7 @@ func (d *dyno) start(task Task) {
 		d.command, err = syscall.ForkExec(path, args, &syscall.ProcAttr{
 			Env:   env,
 			Files: []uintptr{0, out, out},
-			Sys:   &syscall.SysProcAttr{Setpgid: true, Foreground: task.TTY},
+			Sys:   &syscall.SysProcAttr{Setpgid: ownGroup, Foreground: ownGroup && task.TTY},
 		})
 	}
 	if err == nil {
@@ -186,7 +188,7 @@ func (d *dyno) live() int {
 		d.hear(<-d.signals)
 	}
 	for !d.stopping && !d.alone {
-		killOthers()
+		pass(syscall.SIGKILL)
 		d.reap(0)
 	}
 	for d.reapAll(); !d.alone; d.reapAll() {
@@ -211,13 +213,15 @@ func (d *dyno) hear(sig os.Signal) {
 	}
 }
 
-// pass sends a signal to everything in the dyno, at once. Only the first
-// process of a namespace can: outside of one niwa looks for them itself.
+// pass sends a signal to everything in the dyno but this process: at one
+// stroke in a namespace, else to all that can be found.
 func pass(sig syscall.Signal) {
-	if os.Getpid() == 1 {
-		_ = syscall.Kill(-1, sig)
-		_ = syscall.Kill(-1, syscall.SIGCONT) // a stopped process would sleep through it
+	if os.Getpid() != 1 {
+		proc.Tell(sig)
+		return
 	}
+	_ = syscall.Kill(-1, sig)
+	_ = syscall.Kill(-1, syscall.SIGCONT) // a stopped process would sleep through it
 }
 
 // reapAll collects what has ended.

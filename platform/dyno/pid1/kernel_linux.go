@@ -3,13 +3,13 @@ package pid1
 import (
 	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
+
+// ownGroup says whether the command leads a group of its own, and this process
+// is not meant when it sends a signal to that.
+const ownGroup = true
 
 // self is the program that runs, even where another has taken its path.
 func self() (string, error) { return "/proc/self/exe", nil }
@@ -47,25 +47,6 @@ func limitProcesses(n int) error {
 	}
 	limit := unix.Rlimit{Cur: uint64(n), Max: uint64(n)}
 	return os.NewSyscallError("setrlimit", unix.Setrlimit(unix.RLIMIT_NPROC, &limit))
-}
-
-// killOthers kills everything in the dyno but this process: the namespace's
-// processes, or its children, to be called again for those that take their
-// place.
-func killOthers() {
-	if os.Getpid() == 1 {
-		_ = syscall.Kill(-1, syscall.SIGKILL)
-		return
-	}
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	for _, list := range lists {
-		children, _ := os.ReadFile(list)
-		for number := range strings.FieldsSeq(string(children)) {
-			if pid, err := strconv.Atoi(number); err == nil {
-				_ = syscall.Kill(pid, syscall.SIGKILL)
-			}
-		}
-	}
 }
 
 // unread is how many bytes wait in a pipe; 0 for what is none.

@@ -7,6 +7,10 @@ import (
 	"os"
 )
 
+// ownGroup says whether the command leads a group of its own. What leaves its
+// parents here is found by this process's group alone.
+const ownGroup = false
+
 func self() (string, error) { return os.Executable() }
 
 // renounce has nothing to give up.
@@ -14,9 +18,6 @@ func renounce() error { return nil }
 
 // limitProcesses is for a namespace.
 func limitProcesses(int) error { return nil }
-
-// killOthers cannot know them: niwa finds them when this process has ended.
-func killOthers() {}
 
 // unread is not asked for, so that the dyno does not wait for a niwa that may
 // have gone: others could hold the pipe open, and fill it.

@@ -36,8 +36,7 @@ type instance struct {
 
 // note is what a runner has to know of a dyno that an earlier one started.
 type note struct {
-	Port      int  `json:"port"`      // 0 when it is no web dyno
-	Contained bool `json:"contained"` // it has namespaces
+	Port int `json:"port"` // 0 when it is no web dyno
 }
 
 func noteFile(h *home.Home) string { return filepath.Join(h.Run, "process.json") }
@@ -66,16 +65,12 @@ func (d *instance) addr() string {
 	return fmt.Sprintf("127.0.0.1:%d", d.note.Port)
 }
 
-// stop leaves it to the first process of a namespace to tell the others, which
-// can do so at one stroke.
+// stop leaves it to the first process to tell the others.
 func (d *instance) stop(ctx context.Context, grace time.Duration) error {
-	switch {
-	case d.proc == nil:
+	if d.proc == nil {
 		return nil
-	case d.note.Contained:
-		return d.proc.Shutdown(ctx, syscall.SIGTERM, grace)
 	}
-	return d.proc.Stop(ctx, grace)
+	return d.proc.Shutdown(ctx, syscall.SIGTERM, grace)
 }
 
 func (d *instance) memory() (int64, error) {

@@ -28,7 +28,6 @@ func (r *Runner) launch(ctx context.Context, d *instance, spec dyno.Spec) (err e
 			return err
 		}
 	}
-	d.note.Contained = h.contained == nil
 	if err := d.note.save(d.home); err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func (r *Runner) task(h *host, d *instance, spec dyno.Spec) pid1.Task {
 	if own := spec.Env["PATH"]; spec.Dir != "" && own != "" {
 		path = own // a builder's, not an app's
 	}
-	if d.note.Contained {
+	if h.contained == nil {
 		tmp = "/tmp"
 		task.UID, task.Sandbox = spec.UID, h.sandbox(d, spec, path)
 		if spec.Dir == "" {
