@@ -20,7 +20,8 @@ import (
 )
 
 // Run runs the contract, and what a provider's powers promise. Resources of
-// one provider serve all of its tests, since that is how they live.
+// one provider serve all of its tests, since that is how they live. The
+// package's TestMain is Main.
 func Run(t *testing.T, s Suite) {
 	f := s.open(t)
 	run := func(name string, test func(*testing.T, *fixture)) {
@@ -51,6 +52,7 @@ func Run(t *testing.T, s Suite) {
 	if s.Kill != nil {
 		run("a killed server comes back", killed)
 	}
+	run("a killed niwa leaves nothing that the next does not find", crashes)
 	run("a restart keeps config and data", restart)
 	if _, ok := f.Provider.(addons.Backuper); ok {
 		run("there is no backup of what is not there", backupOfNothing)

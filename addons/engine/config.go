@@ -68,7 +68,10 @@ func Open(c Config) (*Home, error) {
 	if err := os.MkdirAll(h.records(), 0o700); err != nil {
 		return nil, err
 	}
-	return h, os.Chmod(h.Dir, 0o711) // the servers' user passes through
+	if err := os.Chmod(h.Dir, 0o711); err != nil { // the servers' user passes through
+		return nil, err
+	}
+	return h, errors.Join(Clean(h.Dir), Clean(h.records()))
 }
 
 // Hosts are the addresses at which servers listen.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -40,37 +41,72 @@ func (c *containers) Launch(ctx context.Context, t Task) (Child, error) {
 	if _, err := c.Procs.Sweep(t.ID); err != nil { // it was a process before
 		return nil, err
 	}
-	config, host := c.spec(t)
-	name := c.name(t.ID)
-	there, err := c.engine.ContainerInspect(ctx, name)
-	switch {
-	case errdefs.IsNotFound(err):
-	case err != nil:
-		return nil, err
-	case there.Config.Labels[docker.Label] != c.engine.Platform:
-		return nil, fmt.Errorf("a container called %s is there already, and is not niwa's", name)
-	case there.State.Running && there.Config.Labels[configLabel] == config.Labels[configLabel]:
-		return watch(c.engine, there.ID), nil
-	default:
-		if err := watch(c.engine, there.ID).Stop(ctx, stopGrace); err != nil {
-			return nil, err
-		}
+	child, err := c.take(ctx, t)
+	if child != nil || err != nil {
+		return child, err
 	}
 	if t.Check != nil {
 		if err := t.Check(); err != nil {
 			return nil, err
 		}
 	}
-	made, err := c.engine.ContainerCreate(ctx, config, host, nil, nil, name)
+	made, err := c.create(ctx, t)
 	if err != nil {
-		return nil, fmt.Errorf("container %s: %w", name, err)
+		return nil, err
 	}
-	err = c.engine.ContainerStart(ctx, made.ID, container.StartOptions{})
-	child := watch(c.engine, made.ID) // which one that has not been started takes for its end
+	err = c.engine.ContainerStart(ctx, made, container.StartOptions{})
+	child = watch(c.engine, made) // which one that has not been started takes for its end
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("container %s: %w", name, err), child.Stop(context.WithoutCancel(ctx), 0))
+		return nil, errors.Join(fmt.Errorf("container %s: %w", c.name(t.ID), err), child.Stop(context.WithoutCancel(ctx), 0))
 	}
 	return child, nil
+}
+
+// take takes back the container of a task. One that does not run, or was made
+// otherwise, is removed.
+func (c *containers) take(ctx context.Context, t Task) (Child, error) {
+	config, _ := c.spec(t)
+	there, err := c.engine.ContainerInspect(ctx, c.name(t.ID))
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case there.Config.Labels[docker.Label] != c.engine.Platform:
+		return nil, fmt.Errorf("a container called %s is there already, and is not niwa's", c.name(t.ID))
+	}
+	child := watch(c.engine, there.ID)
+	if there.State.Running && there.Config.Labels[configLabel] == config.Labels[configLabel] {
+		return child, nil
+	}
+	return nil, child.Stop(ctx, stopGrace)
+}
+
+// create makes the container of a task. Whoever gives up meanwhile does not
+// stop the engine, so it is waited for, and what comes of it is removed. What
+// it is still making for a niwa that was killed has the name, and is removed
+// as soon as it is there.
+func (c *containers) create(ctx context.Context, t Task) (id string, err error) {
+	config, host := c.spec(t)
+	patient, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
+	defer cancel()
+	for {
+		made, err := c.engine.ContainerCreate(patient, config, host, nil, nil, c.name(t.ID))
+		if err == nil && ctx.Err() != nil {
+			return "", errors.Join(ctx.Err(), watch(c.engine, made.ID).Stop(context.WithoutCancel(ctx), 0))
+		}
+		if !errdefs.IsConflict(err) || ctx.Err() != nil {
+			return made.ID, err
+		}
+		if err := c.sweepContainers(patient, t.ID); err != nil {
+			return "", err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-patient.Done():
+			return "", err
+		}
+	}
 }
 
 func (c *containers) name(task string) string { return "niwa-" + c.engine.Platform[:8] + "-" + task }

@@ -15,7 +15,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
-	"github.com/google/renameio/v2"
 
 	"niwa/platform"
 	"niwa/platform/docker"
@@ -39,7 +38,7 @@ func (h *Home) Containers(ctx context.Context) (Launcher, error) {
 	}
 	// PostgreSQL looks its own name up.
 	passwd := fmt.Sprintf("niwa:x:%d:%d::/:/bin/sh\n", h.User.uid, h.User.gid)
-	if err := renameio.WriteFile(h.passwd(), []byte(passwd), 0o644); err != nil {
+	if err := WriteFile(h.passwd(), []byte(passwd), 0o644); err != nil {
 		return nil, err
 	}
 	c := &containers{Home: h, engine: engine, image: found.ID}

@@ -6,8 +6,10 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -21,7 +23,24 @@ func Save(file string, v any) error {
 	if err != nil {
 		return err
 	}
-	return renameio.WriteFile(file, append(data, '\n'), 0o600)
+	return WriteFile(file, append(data, '\n'), 0o600)
+}
+
+// WriteFile writes a file, whole or not at all. What is left when niwa is
+// killed meanwhile is in the same directory, for Clean.
+func WriteFile(file string, data []byte, perm os.FileMode) error {
+	return renameio.WriteFile(file, data, perm, renameio.WithTempDir(filepath.Dir(file)))
+}
+
+// Clean removes what WriteFile had not finished in a directory.
+func Clean(dir string) error {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Type().IsRegular() && strings.HasPrefix(e.Name(), ".") {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // Load reads what Save wrote; the error is fs.ErrNotExist when there is none.

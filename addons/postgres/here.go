@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/jackc/pgx/v5"
 
 	"niwa/addons/engine"
@@ -116,16 +115,19 @@ func (p *Provider) configure(in installation, port int) (config string, err erro
 	if err := p.User.MkdirAll(p.tlsDir()); err != nil {
 		return "", err
 	}
+	if err := errors.Join(engine.Clean(p.tlsDir()), engine.Clean(p.dataDir())); err != nil {
+		return "", err
+	}
 	cert, key, err := p.CA.WriteLeaf(p.tlsDir(), p.Names()...)
 	if err != nil {
 		return "", err
 	}
 	conf, hba := filepath.Join(p.dataDir(), "postgresql.conf"), filepath.Join(p.dataDir(), "pg_hba.conf")
 	settings, rules := settings(in, p.Hosts(), port, cert, key), rules(p.Hosts())
-	if err := renameio.WriteFile(conf, []byte(settings), 0o600); err != nil {
+	if err := engine.WriteFile(conf, []byte(settings), 0o600); err != nil {
 		return "", err
 	}
-	if err := renameio.WriteFile(hba, []byte(rules), 0o600); err != nil {
+	if err := engine.WriteFile(hba, []byte(rules), 0o600); err != nil {
 		return "", err
 	}
 	return settings + rules, p.User.Own(cert, key, conf, hba)

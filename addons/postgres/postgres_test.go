@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,16 +28,17 @@ func plan(name string, connections int) addons.Plan {
 
 func suite(c engine.Config) addonstest.Suite {
 	return addonstest.Suite{
-		Config: c,
-		Open: func(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
-			return postgres.New(ctx, c)
-		},
+		Config:  c,
+		Open:    openProvider,
 		Dial:    dial,
 		Plan:    plan("essential-0", 4),
 		Larger:  plan("standard-0", 7),
 		Durable: true,
 		Kill:    func(t *testing.T, h *addonstest.Home, _ string) { addonstest.KillProcess(t, h.Procs, "postgres") },
 		Remains: func(t *testing.T, h *addonstest.Home, id string) []string {
+			if _, err := os.Stat(filepath.Join(h.EngineDir(), "cluster")); errors.Is(err, fs.ErrNotExist) {
+				return nil // it was not made yet
+			}
 			return remains(t, superuser(t, h.EngineDir()), id, "d", "u")
 		},
 		WriteRefused: func(err error) bool { return code(err) == "42501" }, // insufficient_privilege

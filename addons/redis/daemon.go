@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/renameio/v2"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
@@ -42,6 +41,9 @@ func (p *Provider) startDaemon(ctx context.Context, r record, on host) (server, 
 		return nil, err
 	}
 	if err := p.User.MkdirAll(dir); err != nil {
+		return nil, err
+	}
+	if err := engine.Clean(dir); err != nil {
 		return nil, err
 	}
 	s := &daemon{home: p.Home, dir: dir, mode: on.engine, client: p.adminClient(r), last: r,
@@ -173,10 +175,10 @@ func (s *daemon) writeFiles(r record) error {
 	for _, user := range users(r) {
 		fmt.Fprintf(&lines, "user %s %s\n", user.name, user.rules)
 	}
-	if err := renameio.WriteFile(acl, []byte(lines.String()), 0o600); err != nil {
+	if err := engine.WriteFile(acl, []byte(lines.String()), 0o600); err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(conf, []byte(configFile(s.home.Hosts(), r)), 0o600); err != nil {
+	if err := engine.WriteFile(conf, []byte(configFile(s.home.Hosts(), r)), 0o600); err != nil {
 		return err
 	}
 	return s.home.User.Own(acl, conf)

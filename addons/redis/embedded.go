@@ -143,8 +143,12 @@ func (s *embedded) stop(ctx context.Context) error {
 func (s *embedded) accept(l net.Listener) {
 	for {
 		conn, err := l.Accept()
-		if err != nil {
-			return // closed
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil { // no more files can be opened, most likely
+			time.Sleep(100 * time.Millisecond)
+			continue
 		}
 		s.serving.Go(func() { s.serve(conn) })
 	}

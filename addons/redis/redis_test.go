@@ -23,12 +23,16 @@ func plan(name string, connections int) addons.Plan {
 	return addons.Plan{Name: "heroku-redis:" + name, Connections: connections, MemoryBytes: 25 << 20, EvictionPolicy: "noeviction"}
 }
 
+func TestMain(m *testing.M) { addonstest.Main(m, openProvider) }
+
+func openProvider(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
+	return redis.New(ctx, c)
+}
+
 func suite(mode engine.Mode) addonstest.Suite {
 	s := addonstest.Suite{
-		Config: engine.Config{Choice: engine.Choice{Mode: mode}},
-		Open: func(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
-			return redis.New(ctx, c)
-		},
+		Config:       engine.Config{Choice: engine.Choice{Mode: mode}},
+		Open:         openProvider,
 		Dial:         dial,
 		Plan:         plan("mini", 4),
 		Larger:       plan("premium-0", 7),

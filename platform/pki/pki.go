@@ -189,8 +189,9 @@ func writePair(certFile, keyFile string, chain [][]byte, key *ecdsa.PrivateKey) 
 	if err != nil {
 		return err
 	}
-	if err := renameio.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	beside := renameio.WithTempDir(filepath.Dir(keyFile)) // and not where everybody's are
+	if err := renameio.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600, beside); err != nil {
 		return err
 	}
-	return renameio.WriteFile(certFile, certs, 0o644)
+	return renameio.WriteFile(certFile, certs, 0o644, beside)
 }
