@@ -79,13 +79,14 @@ func Up(t testing.TB, binary, data string, flags ...string) *Program {
 	return Start(t, binary, data, append([]string{"up"}, flags...)...)
 }
 
-// Start starts a command of niwa that brings a platform up.
+// Start starts a command of niwa that brings a platform up. Its dynos are
+// processes, unless a flag says otherwise.
 func Start(t testing.TB, binary, data string, args ...string) *Program {
 	t.Helper()
 	p := &Program{Binary: binary, Data: data, output: &buffer{}, ended: make(chan struct{})}
 	p.cmd = exec.Command(binary, append([]string{args[0], "--data", data, "--api", "localhost:0", "--router", "127.0.0.1:0", "--router-tls", "127.0.0.1:0"}, args[1:]...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	p.cmd.Env = append(os.Environ(), "NIWA_DATA=", "HOME="+os.Getenv("HOME"))
+	p.cmd.Env = append(os.Environ(), "NIWA_DATA=", "NIWA_RUNTIME=process", "HOME="+os.Getenv("HOME"))
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
