@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -283,12 +284,26 @@ func (c *Controller) changePlan(ctx context.Context, addon platform.Addon, name 
 	if addon.State != platform.AddonProvisioned {
 		return platform.Invalid("Add-on %s is %s; change its plan once it is provisioned.", addon.Name, addon.State)
 	}
-	if err := provider.ChangePlan(ctx, addon.ID, plan.Limits()); err != nil {
+	// It is written down first: the next start goes by what is on record.
+	if err := c.putPlan(ctx, addon.ID, plan.Name); err != nil {
 		return err
 	}
+	if err := provider.ChangePlan(ctx, addon.ID, plan.Limits()); err != nil {
+		return errors.Join(err, c.putPlan(context.WithoutCancel(ctx), addon.ID, addon.Plan))
+	}
 	return c.releaseAddon(ctx, addon.ID, func(_ *store.Tx, addon *platform.Addon) (string, error) {
-		addon.Plan = plan.Name
 		return fmt.Sprintf("Change %s to %s", addon.Name, plan.Name), nil
+	})
+}
+
+func (c *Controller) putPlan(ctx context.Context, id, plan string) error {
+	return c.Store.Update(ctx, func(tx *store.Tx) error {
+		addon, err := tx.Addon(id)
+		if err != nil {
+			return err
+		}
+		addon.Plan, addon.UpdatedAt = plan, now()
+		return tx.SaveAddon(addon)
 	})
 }
 

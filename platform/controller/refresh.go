@@ -2,31 +2,66 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"niwa/addons"
 	"niwa/platform"
 	"niwa/platform/store"
 )
 
-// refreshAddons writes down how add-ons are reached, where that has changed
-// since niwa ran last: on another runtime this machine has another address,
-// and a server that was restored may listen on another port.
+// refreshTime is how long a start waits for providers. What a server that is
+// away would have told is asked again later.
+const refreshTime = 20 * time.Second
+
+// refreshAddons brings add-ons and what is on record of them in line before
+// dynos start: the limits of their plans, and how they are reached. On another
+// runtime this machine has another address, and a server that was restored, or
+// is elsewhere, may have moved.
 func (c *Controller) refreshAddons(ctx context.Context) error {
 	all, err := c.Addons(ctx, "")
-	for _, addon := range all {
-		if addon.State == platform.AddonProvisioned {
-			c.report("looking where an add-on is", c.refresh(ctx, addon), "addon", addon.Name)
-		}
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, ctx.Err())
+	soon, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	var group errgroup.Group
+	group.SetLimit(8)
+	for _, addon := range all {
+		if addon.State != platform.AddonProvisioned {
+			continue
+		}
+		group.Go(func() error {
+			again := func(ctx context.Context) error { return c.refresh(ctx, addon.ID) }
+			c.orPersist(soon, "looking where an add-on is", again, "addon", addon.Name)
+			return nil
+		})
+	}
+	_ = group.Wait() // its functions return no error
+	return ctx.Err()
 }
 
-func (c *Controller) refresh(ctx context.Context, addon platform.Addon) error {
-	_, _, provider, err := c.served(addon)
+func (c *Controller) refresh(ctx context.Context, id string) error {
+	defer c.locks.lock("addon " + id)()
+	addon, err := c.Addon(ctx, id)
+	if missing(err) {
+		return nil
+	}
+	if err != nil || addon.State != platform.AddonProvisioned {
+		return err
+	}
+	plan, _, provider, err := c.served(addon)
+	if err == nil {
+		err = provider.ChangePlan(ctx, addon.ID, plan.Limits())
+	}
+	if provider == nil || missing(err) { // which will be no different later
+		c.report("looking where an add-on is", err, "addon", addon.Name)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
