@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"niwa/platform/stack"
@@ -46,6 +47,32 @@ func machineEnv() map[string]string {
 		}
 	}
 	return env
+}
+
+// private are the folders whose content is no dyno's business: there are
+// people's keys in the one, and niwa's own in the other.
+func private(data string) []string {
+	var dirs []string
+	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) && filepath.Clean(home) != "/" {
+		dirs = append(dirs, filepath.Clean(home))
+	}
+	if abs, err := filepath.Abs(data); err == nil {
+		dirs = append(dirs, abs)
+	}
+	return dirs
+}
+
+// certificates are what machineEnv names of this machine's certificate
+// authorities, wherever they are.
+func certificates() []string {
+	var paths []string
+	env := machineEnv()
+	for _, name := range []string{"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "PIP_CERT"} {
+		if path := env[name]; path != "" {
+			paths = append(paths, path)
+		}
+	}
+	return paths
 }
 
 // containerEnv is machineEnv for builds in containers, which have programs of

@@ -30,6 +30,7 @@ const askedFor = "asked for with --runtime process"
 // runtime is what runs dynos, and why.
 type runtime struct {
 	name, reason string
+	gaps         []string // what it does not keep dynos from
 	runner       dyno.Runner
 	machineEnv   map[string]string // of builds
 	images       *image.Builder    // nil for processes
@@ -40,14 +41,14 @@ func (r runtime) String() string {
 	if r.name == Docker {
 		return "Dynos run as containers: " + r.reason
 	}
-	return "Dynos run as processes: " + r.reason
+	return strings.Join(append([]string{"Dynos run as processes: " + r.reason}, r.gaps...), "\n  ")
 }
 
 // chooseRuntime makes the runner. Containers need the stack image, which is
 // made now if it is not there.
 func (i *Instance) chooseRuntime(ctx context.Context, procs *proc.Table) (runtime, error) {
 	if i.cfg.Runtime == Process {
-		return i.asProcesses(procs, askedFor), nil
+		return i.asProcesses(procs, askedFor)
 	}
 	r, err := i.inContainers(ctx)
 	if err == nil {
@@ -60,14 +61,19 @@ func (i *Instance) chooseRuntime(ctx context.Context, procs *proc.Table) (runtim
 	if more {
 		i.cfg.Progress("%s\n%s", reason, rest)
 	}
-	return i.asProcesses(procs, reason), nil
+	return i.asProcesses(procs, reason)
 }
 
-func (i *Instance) asProcesses(procs *proc.Table, reason string) runtime {
-	return runtime{
-		name: Process, reason: reason, machineEnv: machineEnv(),
-		runner: process.New(process.Config{Dir: filepath.Join(i.cfg.Data, "dynos"), Procs: procs, Path: os.Getenv("PATH")}),
+func (i *Instance) asProcesses(procs *proc.Table, reason string) (runtime, error) {
+	runner := process.New(process.Config{
+		Dir: filepath.Join(i.cfg.Data, "dynos"), Procs: procs, Path: os.Getenv("PATH"), Platform: i.home.id,
+		Hide: private(i.cfg.Data), Show: certificates(),
+	})
+	gaps, err := runner.Gaps()
+	if err != nil {
+		return runtime{}, err
 	}
+	return runtime{name: Process, reason: reason, gaps: gaps, machineEnv: machineEnv(), runner: runner}, nil
 }
 
 func (i *Instance) inContainers(ctx context.Context) (r runtime, err error) {

@@ -22,6 +22,7 @@ type host struct {
 	userns    bool     // namespaces are made in a user namespace, which needs no right
 	contained error    // nil when dynos have namespaces, or why they cannot
 	hide      []string // what no dyno sees
+	show      []string // what it sees of that all the same
 	groups    *cgroup.Tree
 	ungrouped error // why there are no groups
 }
@@ -41,7 +42,7 @@ func (r *Runner) examine() (*host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder for dynos: %w", err)
 	}
-	h := &host{root: os.Geteuid() == 0, hide: slices.Concat(r.cfg.Hide, sockets(), []string{r.cfg.Dir})}
+	h := &host{root: os.Geteuid() == 0, hide: slices.Concat(r.cfg.Hide, sockets(), []string{r.cfg.Dir}), show: r.cfg.Show}
 	h.userns = !h.root
 	h.contained = h.try(r.cfg)
 	h.userns = h.userns && h.contained == nil
@@ -60,30 +61,39 @@ func sockets() []string {
 		"/run/podman", "/run/crio", "/run/libvirt", "/run/snapd.socket"}
 }
 
-// covers hide what no dyno is to see. Where path, which is where its programs
-// are, leads into what is hidden, as it does into people's homes, the folder
-// above the bin stays.
-func covers(hide []string, path string) []pid1.Mount {
+// covers hide what no dyno is to see, but what Config.Show names. Where path,
+// which is where a dyno's programs are, leads into what is hidden, as it does
+// into people's homes, the folder above the bin stays too.
+func (h *host) covers(path string) []pid1.Mount {
 	var mounts []pid1.Mount
-	for _, hidden := range hide {
+	for _, hidden := range h.hide {
 		mounts = append(mounts, pid1.Mount{To: hidden})
-		mounts = append(mounts, shown(hidden, path)...)
+		mounts = append(mounts, below(hidden, append(prefixes(hidden, path), h.show...))...)
 	}
 	return mounts
 }
 
-func shown(hidden, path string) (mounts []pid1.Mount) {
+// prefixes are the folders that hold the bins of a PATH.
+func prefixes(hidden, path string) (dirs []string) {
 	for _, bin := range filepath.SplitList(path) {
-		bin = filepath.Clean(bin)
-		show := filepath.Dir(bin)
-		if show == hidden {
-			show = bin
+		dir := filepath.Dir(filepath.Clean(bin))
+		if dir == hidden {
+			dir = bin
 		}
-		if !strings.HasPrefix(show, hidden+"/") || slices.ContainsFunc(mounts, func(m pid1.Mount) bool { return m.To == show }) {
+		dirs = append(dirs, dir)
+	}
+	return dirs
+}
+
+// below shows those paths that are in a hidden folder.
+func below(hidden string, paths []string) (mounts []pid1.Mount) {
+	for _, path := range paths {
+		path = filepath.Clean(path)
+		if !strings.HasPrefix(path, hidden+"/") || slices.ContainsFunc(mounts, func(m pid1.Mount) bool { return m.To == path }) {
 			continue
 		}
-		if info, err := os.Stat(show); err == nil && info.IsDir() {
-			mounts = append(mounts, pid1.Mount{From: show, To: show})
+		if _, err := os.Stat(path); err == nil {
+			mounts = append(mounts, pid1.Mount{From: path, To: path})
 		}
 	}
 	return mounts
@@ -101,7 +111,7 @@ func (h *host) try(cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	cmd, handover, err := pid1.Command(pid1.Task{Command: "exit 0", Dir: "/", UID: nobody, Sandbox: &pid1.Sandbox{Root: dir, Mounts: covers(h.hide, cfg.Path)}})
+	cmd, handover, err := pid1.Command(pid1.Task{Command: "exit 0", Dir: "/", UID: nobody, Sandbox: &pid1.Sandbox{Root: dir, Mounts: h.covers(cfg.Path)}})
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ type Config struct {
 	Path     string   // PATH of dynos
 	Platform string   // id, by which its control groups are known; empty for none
 	Hide     []string // files and folders that no dyno is to see, outer ones first; Dir is one in any case
+	Show     []string // what dynos see of that all the same, as they do where Path leads
 }
 
 // Runner runs dynos as processes. The program it is in calls pid1.Main first.
