@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -62,6 +63,10 @@ func (i *Instance) listenForApps(s *sockets) error {
 		return err
 	}
 	s.httpAddr, s.httpsAddr = s.router.Addr().String(), s.routerTLS.Addr().String()
+	places := appPlaces()
+	for _, ln := range []*net.Listener{&s.router, &s.routerTLS} {
+		*ln = &limited{patient: (*ln).(*patient), places: places}
+	}
 	i.listeners = append(i.listeners, Listener{"router", "http://" + s.httpAddr}, Listener{"router (TLS)", "https://" + s.httpsAddr})
 	return nil
 }
@@ -75,8 +80,8 @@ func (i *Instance) listenAll(all []toOpen) error {
 		if err != nil {
 			return fmt.Errorf("cannot listen on %s (%s): %w", want.addr, want.flag, err)
 		}
-		i.onStop(func(context.Context) error { return closeListener(ln) })
-		*want.to = ln
+		*want.to = newPatient(ln, cmp.Or(want.flag, "rendezvous"), i.cfg.Log)
+		i.onStop(func(context.Context) error { return closeListener(*want.to) })
 	}
 	return nil
 }
