@@ -14,7 +14,7 @@ func (c *Controller) record(ctx context.Context, d platform.Dyno) error {
 	return c.Store.Update(ctx, func(tx *store.Tx) error { return tx.InsertDyno(d) })
 }
 
-func (c *Controller) recordUp(ctx context.Context, d platform.Dyno) error {
+func (c *Controller) save(ctx context.Context, d platform.Dyno) error {
 	return c.Store.Update(ctx, func(tx *store.Tx) error { return tx.SaveDyno(d) })
 }
 
@@ -24,11 +24,12 @@ func (c *Controller) forget(ctx context.Context, id string) error {
 
 // adopt takes back the dynos that the last platform left running, and ends
 // what it cannot take back. None is attended to before all have their post, so
-// that no post is taken for empty.
-func (c *Controller) adopt(ctx context.Context) error {
+// that no post is taken for empty. What it returns stops those that have left
+// theirs; call it when the router knows.
+func (c *Controller) adopt(ctx context.Context) (stop func(), err error) {
 	var dynos []platform.Dyno
 	uids := map[string]int{}
-	err := c.Store.View(ctx, func(tx *store.Tx) (err error) {
+	err = c.Store.View(ctx, func(tx *store.Tx) (err error) {
 		apps, err := tx.Apps()
 		if err != nil {
 			return err
@@ -40,31 +41,42 @@ func (c *Controller) adopt(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var attend []func()
+	var attend, retire []func()
 	for _, d := range dynos {
-		f, err := c.crew(d.AppID).adopt(ctx, d, uids[d.AppID])
+		cr := c.crew(d.AppID)
+		f, leaving, err := cr.adopt(ctx, d, uids[d.AppID])
 		if err != nil {
 			c.Log.Info("a dyno of the last run is not taken back", "dyno", d.Name, "reason", err)
 			if err := c.forget(ctx, d.ID); err != nil {
-				return err
+				return nil, err
 			}
 			continue
 		}
 		attend = append(attend, f)
+		retire = append(retire, func() { cr.retire(leaving) })
 	}
 	if err := c.Runner.Sweep(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	for _, f := range attend {
 		c.later(func(context.Context) { f() })
 	}
-	return nil
+	return func() {
+		for _, f := range retire {
+			f()
+		}
+	}, nil
 }
 
-// adopt takes back one dyno. What it returns sees the dyno to its end.
-func (cr *crew) adopt(ctx context.Context, d platform.Dyno, uid int) (attend func(), err error) {
+// adopt takes back one dyno. attend sees it to its end; leaving are those that
+// have no post, itself perhaps.
+func (cr *crew) adopt(ctx context.Context, d platform.Dyno, uid int) (attend func(), leaving []*worker, err error) {
+	left := d.State == platform.DynoDown
+	if left {
+		d.State = platform.DynoUp // as it is until it stops
+	}
 	w := resumed(d)
 	w.recorded = true
 	lines := cr.c.Logs.Writer(cr.appID, "app", d.Name)
@@ -74,24 +86,29 @@ func (cr *crew) adopt(ctx context.Context, d platform.Dyno, uid int) (attend fun
 	}
 	if w.dyno.Addr, err = cr.c.Runner.Adopt(ctx, spec); err != nil {
 		cr.c.report("ending the log of a dyno", lines.Close(), "dyno", d.Name)
-		return nil, err
+		return nil, nil, err
 	}
 	cr.mu.Lock()
-	cr.place(w)
+	if left {
+		leaving = []*worker{cr.leave(w)}
+	} else {
+		leaving = cr.place(w)
+	}
 	cr.mu.Unlock()
 	return func() {
 		defer cr.finish(w)
 		cr.attend(w)
 		cr.c.report("ending the log of a dyno", lines.Close(), "dyno", d.Name)
-	}, nil
+	}, leaving, nil
 }
 
 // place gives an adopted worker its post back. Of two that had one, the newer
-// was to take the place of the older. cr.mu is held.
-func (cr *crew) place(w *worker) {
+// was to take the place of the older; of three, the one in the middle had been
+// given up. cr.mu is held.
+func (cr *crew) place(w *worker) (leaving []*worker) {
 	if oneOff(w.dyno) {
 		cr.others[w] = true
-		return
+		return nil
 	}
 	w.cycle = cr.cycleAt(w.dyno)
 	p := cr.posts[w.dyno.Name]
@@ -104,9 +121,9 @@ func (cr *crew) place(w *worker) {
 		p.worker = w
 	case p.next == nil:
 		p.next = w
-	default: // it was on its way out, as the oldest of three
-		cr.others[p.worker] = true
-		p.worker.stop()
-		p.worker, p.next = p.next, w
+	default:
+		leaving = append(leaving, cr.leave(p.next))
+		p.next = w
 	}
+	return leaving
 }

@@ -212,6 +212,20 @@ func (cr *crew) leave(w *worker) *worker {
 	return w
 }
 
+// retire stops workers that have left, and puts that on record first: a
+// platform that comes after this one gives them no post again.
+func (cr *crew) retire(all []*worker) {
+	for _, w := range all {
+		cr.mu.Lock()
+		d, recorded := w.dyno, w.recorded
+		cr.mu.Unlock()
+		if d.State = platform.DynoDown; recorded {
+			cr.c.report("recording that a dyno stops", cr.c.save(context.Background(), d), "dyno", d.Name)
+		}
+	}
+	cr.stopAll(all)
+}
+
 func (cr *crew) stopAll(all []*worker) {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()

@@ -86,7 +86,8 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.adopt(ctx); err != nil {
+	stop, err := c.adopt(ctx)
+	if err != nil {
 		return err
 	}
 	if err := c.failLostBuilds(ctx); err != nil {
@@ -109,7 +110,11 @@ func (c *Controller) Start(ctx context.Context) error {
 	}
 	c.later(c.watchMemory)
 	c.later(c.sweepDaily)
-	return c.publish(ctx)
+	if err := c.publish(ctx); err != nil {
+		return err
+	}
+	stop()
+	return nil
 }
 
 // Close stops every dyno, SIGTERM first and SIGKILL after 30 seconds, and

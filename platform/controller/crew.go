@@ -142,10 +142,10 @@ func (cr *crew) reconcile(ctx context.Context) error {
 	leaving := cr.arrange(in, room)
 	cr.mu.Unlock()
 	if err := cr.c.publish(ctx); err != nil {
-		time.AfterFunc(retryTime, func() { cr.stopAll(leaving) }) // whatever becomes of the next try
+		time.AfterFunc(retryTime, func() { cr.retire(leaving) }) // whatever becomes of the next try
 		return err
 	}
-	cr.stopAll(leaving)
+	cr.retire(leaving)
 	return nil
 }
 

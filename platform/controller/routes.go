@@ -48,14 +48,14 @@ func (c *Controller) rest(ctx context.Context) {
 	table := c.Routes.Table()
 	c.report("saving the routes", c.Routes.Swap(table.Resting()))
 	unlock()
-	if c.Drain == nil {
-		return
-	}
 	var addrs []string
 	for app := range table.Apps() {
 		for _, d := range app.Dynos {
 			addrs = append(addrs, d.Addr)
 		}
+	}
+	if c.Drain == nil || len(addrs) == 0 {
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()

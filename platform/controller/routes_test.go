@@ -91,3 +91,43 @@ func untilServing(routes *route.Live) string {
 		<-changed
 	}
 }
+
+func TestADynoThatWasToStopIsNotRoutedToByTheNextPlatform(t *testing.T) {
+	draining, over := make(chan string, 2), make(chan struct{})
+	f := open(t, t.TempDir(), func(cfg *controller.Config) {
+		cfg.Drain = func(_ context.Context, addrs []string) error {
+			draining <- addrs[0]
+			<-over // long after it is killed
+			return nil
+		}
+	})
+	t.Cleanup(func() { close(over) })
+	if err := f.EnsureAccount(t.Context(), "a@localhost", "HRKU-0123456789abcdef"); err != nil {
+		t.Fatal(err)
+	}
+	app := f.app(t, "garden")
+	if _, err := f.SetFeature(t.Context(), "garden", "preboot", true); err != nil {
+		t.Fatal(err)
+	}
+	f.release(t, "a")
+	f.deploy(t, app, map[string]string{"web": "listen"})
+	await(t, "a", func() string { return f.serving(t) })
+	f.release(t, "b")
+	old := <-draining
+
+	drained := make(chan string, 2)
+	next := f.kill(t, func(cfg *controller.Config) {
+		cfg.Drain = func(_ context.Context, addrs []string) error {
+			app, _ := cfg.Routes.Table().Lookup("garden.localhost")
+			drained <- fmt.Sprintf("%v, with %d others serving", addrs, len(app.Dynos))
+			return nil
+		}
+	})
+	if got := next.serving(t); got != "b" {
+		t.Errorf("the next platform has %q serve", got)
+	}
+	if got, want := <-drained, fmt.Sprintf("[%s], with 1 others serving", old); got != want {
+		t.Errorf("drained %s; want %s", got, want)
+	}
+	await(t, "1", func() string { return fmt.Sprint(f.runner.running()) })
+}

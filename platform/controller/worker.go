@@ -91,7 +91,9 @@ func (cr *crew) begin(w *worker, spec dyno.Spec) error {
 		if err := cr.c.record(ctx, w.dyno); err != nil {
 			return err
 		}
+		cr.mu.Lock()
 		w.recorded = true
+		cr.mu.Unlock()
 	}
 	addr, err := cr.c.Runner.Start(ctx, spec)
 	if err != nil {
@@ -206,7 +208,7 @@ func (cr *crew) up(w *worker) {
 	d := w.dyno
 	cr.mu.Unlock()
 	if w.recorded {
-		cr.c.report("recording that a dyno is up", cr.c.recordUp(context.Background(), d), "dyno", d.Name)
+		cr.c.report("recording that a dyno is up", cr.c.save(context.Background(), d), "dyno", d.Name)
 	}
 	cr.say(w, "State changed from starting to up")
 	cr.kick()
