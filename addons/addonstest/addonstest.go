@@ -40,6 +40,9 @@ type Suite struct {
 	Kill func(t *testing.T, h *Home, id string)
 	// Remains looks for what a deprovisioned resource left behind.
 	Remains func(t *testing.T, h *Home, id string) []string
+	// Lacks is what Backup says where this machine has no program that can
+	// read the engine's data; empty where it always has.
+	Lacks string
 	// WriteRefused says that an error is a credential's lack of rights.
 	WriteRefused func(err error) bool
 }

@@ -26,7 +26,11 @@ func backup(t *testing.T, f *fixture) {
 		}
 	}
 	var saved bytes.Buffer
-	if err := f.Provider.(addons.Backuper).Backup(t.Context(), id, &saved); err != nil {
+	err := f.Provider.(addons.Backuper).Backup(t.Context(), id, &saved)
+	if err != nil && f.Lacks != "" && strings.Contains(err.Error(), f.Lacks) && saved.Len() == 0 {
+		return // it says so, and has written nothing
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	put(t, client, "later", "yes") // the server goes on

@@ -52,6 +52,7 @@ func TestTheNativeEngineKeepsTheContract(t *testing.T) {
 
 func TestTheEmbeddedEngineKeepsTheContract(t *testing.T) {
 	s := suite(only(engine.Embedded))
+	s.Lacks = "pg_dump and pg_restore 18 or newer are not here"
 	s.Open = func(ctx context.Context, c engine.Config) (addonstest.Provider, error) {
 		p, err := postgres.New(ctx, c)
 		if err != nil {
