@@ -48,7 +48,7 @@ func arrows() map[string][]string {
 			"platform/rendezvous", "addons", "addons/catalog", "router/route"},
 		"platform/api":          {"platform", "platform/controller", "platform/logplex", "addons", "addons/catalog"},
 		"platform/api/listener": {},
-		"platform/git":          {"platform"},
+		"platform/git":          {"platform", "platform/proc"},
 		"platform/cli":          {"platform", "platform/client", "platform/docker", "platform/stack", "platform/instance", "addons/engine", "sample-app"},
 
 		// The wiring: it alone knows everybody, and only cli knows it.

@@ -21,6 +21,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"niwa/platform"
+	"niwa/platform/proc"
 )
 
 // maxPush is the most a push may carry, in bytes.
@@ -29,7 +30,8 @@ const maxPush = 1 << 30
 
 // Config is what a Server works with. All of it is needed.
 type Config struct {
-	Dir string // the repositories: <uuid of the app>.git
+	Dir   string      // the repositories: <uuid of the app>.git
+	Procs *proc.Table // where gits are found again that outlive a killed niwa
 
 	// App finds the app with a name. A *platform.Error is told to the client.
 	App func(ctx context.Context, name string) (platform.App, error)

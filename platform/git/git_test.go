@@ -20,6 +20,7 @@ import (
 	"niwa/platform"
 	"niwa/platform/pki"
 	"niwa/platform/platformtest/need"
+	"niwa/platform/proc"
 )
 
 const patience = 60 * time.Second
@@ -47,11 +48,16 @@ func newWorld(t *testing.T, push func(context.Context, Push, io.Writer) error) *
 	if err != nil {
 		t.Fatal(err)
 	}
+	procs, err := proc.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &world{t: t, ca: ca.CertFile(), log: &bytes.Buffer{}}
 	w.server = New(Config{
-		Dir:  filepath.Join(t.TempDir(), "repos"),
-		Push: push,
-		Log:  slog.New(slog.NewTextHandler(w.log, nil)),
+		Dir:   filepath.Join(t.TempDir(), "repos"),
+		Procs: procs,
+		Push:  push,
+		Log:   slog.New(slog.NewTextHandler(w.log, nil)),
 		App: func(_ context.Context, name string) (platform.App, error) {
 			if app, ok := apps[name]; ok {
 				return app, nil

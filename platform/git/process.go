@@ -2,12 +2,16 @@ package git
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os/exec"
 	"syscall"
 	"time"
 
+	"github.com/google/uuid"
+
 	"niwa/platform"
+	"niwa/platform/proc"
 )
 
 // process is a git that serves one request.
@@ -30,10 +34,10 @@ func (s *Server) start(app platform.App, protocol string, hook *hook, args ...st
 	if protocol != "" {
 		cmd.Env = append(cmd.Env, "GIT_PROTOCOL="+protocol)
 	}
-	// Its own process group, so that the hook and all other children go too.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// The group is its own, so that the hook and all other children go too.
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
+	var running *proc.Process
 	p := &process{out: newSpool(), cancel: cancel, ended: make(chan struct{})}
 	var said tail
 	cmd.Stdout, cmd.Stderr = p.out, &said
@@ -43,7 +47,10 @@ func (s *Server) start(app platform.App, protocol string, hook *hook, args ...st
 	stdin, err := cmd.StdinPipe()
 	if err == nil {
 		p.stdin = stdin
-		err = s.register(p, app.ID, cmd.Start)
+		err = s.register(p, app.ID, func() (err error) {
+			running, err = s.Procs.Start(procs+uuid.NewString(), cmd)
+			return err
+		})
 	}
 	if hook != nil {
 		hook.closeChild()
@@ -66,7 +73,8 @@ func (s *Server) start(app platform.App, protocol string, hook *hook, args ...st
 		}
 	}()
 	go func() {
-		p.err = cmd.Wait()
+		<-running.Done()
+		p.err = exit(running)
 		cancelled := ctx.Err() != nil
 		cancel()
 		<-decided
@@ -81,6 +89,20 @@ func (s *Server) start(app platform.App, protocol string, hook *hook, args ...st
 		close(p.ended)
 	}()
 	return p, nil
+}
+
+// procs begins the names that gits have in the process table.
+const procs = "git."
+
+// exit tells of a git that has ended, unless all went well.
+func exit(p *proc.Process) error {
+	switch code, signal := p.ExitCode(); {
+	case signal != "":
+		return fmt.Errorf("ended by %s", signal)
+	case code != 0:
+		return fmt.Errorf("exit status %d", code)
+	}
+	return nil
 }
 
 // register starts a process unless the server was closed, so that Close and

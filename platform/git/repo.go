@@ -127,10 +127,13 @@ func (s *Server) create(ctx context.Context, dir string) error {
 // unborn begins the names of repositories that are being made.
 const unborn = "new-"
 
-// Sweep removes what gits left that were killed, or that a niwa left alone
-// when it was: repositories half made, half a push, and locks that would refuse
-// every later one. It comes before the first request.
+// Sweep ends the gits of a niwa that was killed, and removes what they left:
+// repositories half made, half a push, and locks that would refuse every later
+// one. It comes before the first request.
 func (s *Server) Sweep() error {
+	if _, err := s.Procs.Sweep(procs); err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -161,8 +164,11 @@ func sweep(dir string) error {
 		}
 	}
 	return filepath.WalkDir(filepath.Join(dir, "refs"), func(name string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() && filepath.Ext(name) == ".lock" {
-			err = os.Remove(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // the repository was being removed
+			return nil
+		case err == nil && e.Type().IsRegular() && filepath.Ext(name) == ".lock":
+			return os.Remove(name)
 		}
 		return err
 	})
