@@ -201,7 +201,7 @@ func (i *Instance) wire(p parts) {
 		Isolate: os.Geteuid() == 0, Cycle: i.cfg.Cycle, FreeMemory: freeMemory, Drain: i.drain, Log: i.cfg.Log,
 		Forget: func(appID string) error { return i.git.Remove(appID) },
 	})
-	i.git = git.New(git.Config{Dir: data("repos"), App: i.controller.App, Push: i.push, Log: i.cfg.Log})
+	i.git = git.New(git.Config{Dir: data("repos"), Procs: p.procs, App: i.controller.App, Push: i.push, Log: i.cfg.Log})
 	i.api = api.New(api.Config{
 		Controller: i.controller, Logs: p.logs, Catalog: p.market, Key: i.home.key,
 		BaseURL: p.nets.apiURL("http"), SecureURL: p.nets.apiURL("https"), SourcesDir: data("sources"),
