@@ -40,7 +40,7 @@ type Resource struct {
 	// Config are config vars, named without the attachment's prefix: URL
 	// becomes DATABASE_URL in an attachment called DATABASE.
 	Config  map[string]string
-	Engine  string // native, embedded
+	Engine  string // external, docker, native, embedded
 	Message string // shown once to whoever created it
 }
 
