@@ -107,7 +107,7 @@ func TestARouterAloneServesOnWhileThePlatformIsKilled(t *testing.T) {
 		t.Run(runtime, func(t *testing.T) {
 			s, _, up := newSiteAlone(t, runtime)
 			l := s.load(s.answers.check)
-			for range 3 {
+			for range 2 {
 				await(t, l, l.Ended()+1000)
 				l.Phase("without a platform")
 				s.Kill(t)
