@@ -30,7 +30,8 @@ type dynoConn struct {
 	received  int64 // bytes of this exchange
 	inHead    bool  // the answer's header has not ended
 	fault     error // the first error of reading
-	lastWrite atomic.Int64
+	made      time.Time
+	lastWrite atomic.Int64 // nanoseconds since made
 
 	mu       sync.Mutex
 	answered bool // a byte of the answer is here
@@ -39,7 +40,7 @@ type dynoConn struct {
 }
 
 func newDynoConn(c net.Conn, idle time.Duration) *dynoConn {
-	d := &dynoConn{Conn: c, idle: idle, parked: make(chan error, 1)}
+	d := &dynoConn{Conn: c, idle: idle, made: time.Now(), parked: make(chan error, 1)}
 	d.in = bufio.NewReader(reader{d})
 	d.begin()
 	return d
@@ -64,7 +65,7 @@ func (d *dynoConn) awaitAnswer(timeout time.Duration) {
 func (d *dynoConn) Write(p []byte) (int, error) {
 	d.SetWriteDeadline(time.Now().Add(d.idle))
 	n, err := d.Conn.Write(p)
-	d.lastWrite.Store(time.Now().UnixNano())
+	d.lastWrite.Store(int64(time.Since(d.made)))
 	return n, err
 }
 
@@ -87,7 +88,7 @@ func (r reader) Read(p []byte) (int, error) {
 		}
 		if d.answered && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
 			// Bytes that went the other way count: the line is not idle.
-			if wrote := time.Unix(0, d.lastWrite.Load()); wrote.After(quietSince) {
+			if wrote := d.made.Add(time.Duration(d.lastWrite.Load())); wrote.After(quietSince) {
 				quietSince = wrote
 				continue
 			}

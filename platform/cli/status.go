@@ -64,7 +64,7 @@ func statusCommand(opts *options) *cobra.Command {
 func alone(data string) (all []string, err error) {
 	routers, err := instance.Routers(data)
 	for _, r := range routers {
-		all = append(all, fmt.Sprintf("%s and %s (pid %d, up for %s)", r.URL, r.TLS, r.PID, time.Since(r.StartedAt).Round(time.Second)))
+		all = append(all, fmt.Sprintf("%s and %s (pid %d, up for %s)", r.URL, r.TLS, r.PID, max(0, time.Since(r.StartedAt)).Round(time.Second)))
 	}
 	return all, err
 }

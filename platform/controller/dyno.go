@@ -113,7 +113,7 @@ func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error 
 			return err
 		}
 		if found {
-			app.Restarts = restarted(app.Restarts, place)
+			app.Restarts = restarted(app.Restarts, place, cr.afterAll())
 		}
 		for _, w := range oneOffs { // one that is on no record is not taken back
 			err = errors.Join(err, tx.DeleteDyno(w.dyno.ID))
@@ -131,13 +131,29 @@ func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error 
 
 // restarted adds a restart to an app's. One of all dynos stands for those
 // before it.
-func restarted(before map[string]time.Time, place string) map[string]time.Time {
+func restarted(before map[string]time.Time, place string, at time.Time) map[string]time.Time {
 	after := map[string]time.Time{}
 	if place != "" {
 		maps.Copy(after, before)
 	}
-	after[place] = now()
+	after[place] = at
 	return after
+}
+
+// afterAll is the present, or later where the clock has been set back since
+// one of the crew's dynos was made: a restart is of all that there are.
+func (cr *crew) afterAll() time.Time {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	at := now()
+	for _, p := range cr.posts {
+		for _, w := range []*worker{p.worker, p.next} {
+			if w != nil && !w.dyno.CreatedAt.Before(at) {
+				at = w.dyno.CreatedAt.Add(time.Microsecond)
+			}
+		}
+	}
+	return at
 }
 
 // called finds what of the formation somebody means: all of it, a type, or one

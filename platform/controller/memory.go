@@ -126,7 +126,11 @@ func (cr *crew) cycleAt(d platform.Dyno) time.Time {
 	h := fnv.New32a()
 	h.Write([]byte(d.ID))
 	jitter := float64(cr.c.Cycle) * 0.15 * float64(h.Sum32()) / (1 << 32)
-	return d.CreatedAt.Add(cr.c.Cycle + time.Duration(jitter))
+	made := d.CreatedAt
+	if at := now(); made.After(at) { // the clock was set back
+		made = at
+	}
+	return made.Add(cr.c.Cycle + time.Duration(jitter))
 }
 
 // recycle has a worker replaced that has run for its time.

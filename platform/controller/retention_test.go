@@ -105,3 +105,21 @@ func TestASlugThatIsStillOfUseOutlivesItsFirstRelease(t *testing.T) {
 		t.Errorf("going back to its first release: %v", err)
 	}
 }
+
+func TestWhatAKilledBuildWasWritingIsSwept(t *testing.T) {
+	f := newFixture(t)
+	file := filepath.Join(f.dir, "slugs", ".0190f5a0-0000-7000-8000-000000000001.tgz123456789")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("half a slug"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f.shut()
+	if err := open(t, f.dir).Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if exists(file) {
+		t.Error("it is still there")
+	}
+}

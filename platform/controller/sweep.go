@@ -43,7 +43,7 @@ func (c *Controller) sweep(ctx context.Context) error {
 	ids := map[string]map[string]bool{"repos": known.apps, "cache": known.apps, "logs": known.apps, "slugs": known.slugs, "output": known.outputs}
 	for dir, names := range found {
 		for _, name := range names {
-			id, _, _ := strings.Cut(name, ".")
+			id, _, _ := strings.Cut(strings.TrimPrefix(name, "."), ".") // .ID.tgz123 is a slug that is being written
 			if ids[dir][id] || len(id) != len(newID()) {
 				continue
 			}

@@ -47,6 +47,7 @@ type worker struct {
 	drains   bool          // the requests that it serves may end before
 	stale    bool          // it is to be replaced, though it is what is wanted
 	cycle    time.Time     // when it becomes stale by its age; zero for never
+	up       time.Time     // since when it is, by the clock that nobody sets; that of the record for an adopted one
 	recorded bool          // the store knows it, so that the next platform can adopt it
 	ended    chan struct{} // closed when nothing of it runs
 }
@@ -58,7 +59,7 @@ func newWorker(d platform.Dyno) *worker {
 
 // resumed is the worker of a dyno that is there already.
 func resumed(d platform.Dyno) *worker {
-	return &worker{dyno: d, grace: stopGrace, relieved: make(chan struct{}), ended: make(chan struct{})}
+	return &worker{dyno: d, grace: stopGrace, up: d.UpdatedAt, relieved: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // stop tells a worker to stop. crew.mu is held.
@@ -201,7 +202,7 @@ func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 
 func (cr *crew) up(w *worker) {
 	cr.mu.Lock()
-	w.dyno.State, w.dyno.UpdatedAt = platform.DynoUp, now()
+	w.dyno.State, w.dyno.UpdatedAt, w.up = platform.DynoUp, now(), time.Now()
 	if p := cr.posts[w.dyno.Name]; p != nil {
 		p.fails = 0
 	}
@@ -224,7 +225,7 @@ func (cr *crew) end(w *worker, exit dyno.Exit) {
 	var wait time.Duration
 	if p != nil && !done(w.relieved) {
 		to = platform.DynoCrashed
-		if from == platform.DynoUp && time.Since(w.dyno.UpdatedAt) > steady {
+		if from == platform.DynoUp && time.Since(w.up) > steady {
 			p.crashes = 0
 		}
 		p.crashes++

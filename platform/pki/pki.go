@@ -30,15 +30,25 @@ type Authority struct {
 	dir  string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
+	now  func() time.Time
 
 	mu     sync.Mutex
 	leaves map[string]*tls.Certificate // by the name asked for
 }
 
+// A certificate is good from some time before it was made: the clock may have
+// been wrong then, and be set back. That of the authority is read by clients
+// that may stay for years; a leaf lives for two, of which one month has passed:
+// more than 825 days in all browsers do not accept.
+const (
+	authorityBefore, authorityAfter = 365 * 24 * time.Hour, 10 * 365 * 24 * time.Hour
+	leafBefore, leafAfter           = 30 * 24 * time.Hour, 2 * 365 * 24 * time.Hour
+)
+
 // Open reads the authority in dir, or makes one there. The key is readable by
 // its owner alone.
 func Open(dir string) (*Authority, error) {
-	a := &Authority{dir: dir, leaves: map[string]*tls.Certificate{}}
+	a := &Authority{dir: dir, now: time.Now, leaves: map[string]*tls.Certificate{}}
 	err := a.load()
 	if errors.Is(err, fs.ErrNotExist) {
 		err = a.create()
@@ -78,8 +88,8 @@ func (a *Authority) create() error {
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: "niwa local CA"},
-		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().AddDate(10, 0, 0),
+		NotBefore:             a.now().Add(-authorityBefore),
+		NotAfter:              a.now().Add(authorityAfter),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -105,8 +115,8 @@ func (a *Authority) Leaf(hosts ...string) (*tls.Certificate, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: hosts[0]},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().AddDate(2, 0, 0),
+		NotBefore:    a.now().Add(-leafBefore),
+		NotAfter:     a.now().Add(leafAfter),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -121,7 +131,8 @@ func (a *Authority) Leaf(hosts ...string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key}, nil
+	leaf, err := x509.ParseCertificate(der)
+	return &tls.Certificate{Certificate: [][]byte{der, a.cert.Raw}, PrivateKey: key, Leaf: leaf}, err
 }
 
 // WriteLeaf makes a Leaf for hosts and writes it as server.pem and
@@ -158,7 +169,7 @@ const maxLeaves = 1000
 func (a *Authority) cached(name string, hosts ...string) (*tls.Certificate, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if leaf := a.leaves[name]; leaf != nil {
+	if leaf := a.leaves[name]; leaf != nil && a.serves(leaf) {
 		return leaf, nil
 	}
 	leaf, err := a.Leaf(hosts...)
@@ -170,6 +181,12 @@ func (a *Authority) cached(name string, hosts ...string) (*tls.Certificate, erro
 	}
 	a.leaves[name] = leaf
 	return leaf, nil
+}
+
+// serves says whether a leaf is good now and will be for a while.
+func (a *Authority) serves(leaf *tls.Certificate) bool {
+	now := a.now()
+	return now.After(leaf.Leaf.NotBefore) && now.Before(leaf.Leaf.NotAfter.Add(-leafBefore))
 }
 
 func serial() *big.Int {
