@@ -25,6 +25,7 @@ const (
 	allQuarantined     code = "H34"
 	maintenanceMode    code = "H80"
 	blankApp           code = "H81"
+	platformError      code = "H99"
 	statusClientClosed      = 499 // what Heroku logs when the client is at fault; never sent
 )
 

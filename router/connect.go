@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"niwa/router/route"
@@ -36,6 +37,13 @@ func refusal(app *route.App) error {
 // errStale is an idle connection that the dyno closed while the request was on
 // its way: no byte of an answer came.
 var errStale = errors.New("the dyno closed an idle connection")
+
+// errExhausted is a connection that the router, not the dyno, had no means for.
+var errExhausted = errors.New("no file descriptor or port is free")
+
+func exhausted(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
+}
 
 // repeatable is whether a request that a dyno may have seen can be sent again
 // (RFC 9110 §9.2.2). Only such requests go over connections that were idle,
@@ -71,25 +79,32 @@ func (x *exchange) connect() (*dynoConn, error) {
 		if !current {
 			continue
 		}
+		late := allQuarantined
 		if b != nil {
 			c, listed, err := x.open(b)
-			if err == nil || x.ctx.Err() != nil || listed && attempts >= min(maxAttempts, len(app.Dynos)) {
-				return c, err
-			}
-			if listed {
+			switch {
+			case err == nil:
+				return c, nil
+			case err == errExhausted:
+				late = platformError
+			case x.ctx.Err() != nil || listed && attempts >= min(maxAttempts, len(app.Dynos)):
+				return nil, err
+			case listed:
 				attempts++
+				continue
+			default:
+				continue
 			}
-			continue
 		}
 		x.line.dyno, x.line.connect = "", -1
-		wait, late := backoff, allQuarantined
+		again := time.After(backoff)
 		if len(app.Dynos) == 0 {
-			wait, late = x.router.timeouts.Queue, bootTimeout
+			again, late = nil, bootTimeout
 		}
 		backoff = min(2*backoff, lastBackoff)
 		select {
 		case <-changed:
-		case <-time.After(wait):
+		case <-again:
 		case <-overdue.C:
 			return nil, late
 		case <-x.ctx.Done():
@@ -122,6 +137,9 @@ func (x *exchange) open(b *backend) (c *dynoConn, listed bool, err error) {
 	x.router.fleet.done(b)
 	if x.ctx.Err() != nil {
 		return nil, true, x.gone()
+	}
+	if exhausted(err) {
+		return nil, true, errExhausted
 	}
 	listed = x.router.fleet.quarantine(b, time.Now().Add(t.Quarantine))
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {

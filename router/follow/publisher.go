@@ -72,7 +72,7 @@ func NewPublisher(cfg Config) *Publisher {
 }
 
 // Serve takes routers in from ln until Close, when it returns nil, or until ln
-// fails. Begin when the table in use is true: routers that have an older one
+// is closed. Begin when the table in use is true: routers that have an older one
 // are better off with it until then.
 func (p *Publisher) Serve(ln net.Listener) error {
 	defer context.AfterFunc(p.ctx, func() { ln.Close() })()
@@ -81,8 +81,12 @@ func (p *Publisher) Serve(ln net.Listener) error {
 		if p.ctx.Err() != nil {
 			return nil
 		}
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return err
+		}
+		if err != nil { // no file descriptor is free, say
+			time.Sleep(lookTime)
+			continue
 		}
 		p.mu.Lock()
 		if p.ctx.Err() == nil {
