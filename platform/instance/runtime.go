@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"niwa/platform/build/image"
 	"niwa/platform/docker"
@@ -48,7 +49,7 @@ func (r runtime) String() string {
 // made now if it is not there.
 func (i *Instance) chooseRuntime(ctx context.Context, procs *proc.Table) (runtime, error) {
 	if i.cfg.Runtime == Process {
-		return i.asProcesses(procs, askedFor)
+		return i.asProcesses(ctx, procs, askedFor)
 	}
 	r, err := i.inContainers(ctx)
 	if err == nil {
@@ -61,10 +62,10 @@ func (i *Instance) chooseRuntime(ctx context.Context, procs *proc.Table) (runtim
 	if more {
 		i.cfg.Progress("%s\n%s", reason, rest)
 	}
-	return i.asProcesses(procs, reason)
+	return i.asProcesses(ctx, procs, reason)
 }
 
-func (i *Instance) asProcesses(procs *proc.Table, reason string) (runtime, error) {
+func (i *Instance) asProcesses(ctx context.Context, procs *proc.Table, reason string) (runtime, error) {
 	runner := process.New(process.Config{
 		Dir: filepath.Join(i.cfg.Data, "dynos"), Procs: procs, Path: os.Getenv("PATH"), Platform: i.home.id,
 		Hide: private(i.cfg.Data), Show: certificates(),
@@ -73,7 +74,22 @@ func (i *Instance) asProcesses(procs *proc.Table, reason string) (runtime, error
 	if err != nil {
 		return runtime{}, err
 	}
+	if err := i.purgeContainers(ctx); err != nil {
+		i.cfg.Progress("What an earlier niwa has left in the Docker engine stays: %v", err)
+	}
 	return runtime{name: Process, reason: reason, gaps: gaps, machineEnv: machineEnv(), runner: runner}, nil
+}
+
+// purgeContainers removes the dynos of an earlier niwa that was killed and ran
+// them as containers. Where no engine answers they have ended.
+func (i *Instance) purgeContainers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	engine, err := docker.Connect(ctx, i.home.id)
+	if err != nil {
+		return nil
+	}
+	return errors.Join(containers.Purge(ctx, engine), engine.Close())
 }
 
 func (i *Instance) inContainers(ctx context.Context) (r runtime, err error) {
@@ -90,7 +106,8 @@ func (i *Instance) inContainers(ctx context.Context) (r runtime, err error) {
 	if cfg.First, err = pid1.Program(); err != nil {
 		return r, err
 	}
-	if i.dataHost, err = engine.Gateway(ctx); err != nil {
+	gateway, err := engine.Gateway(ctx)
+	if err != nil {
 		return r, err
 	}
 	s, err := stack.New(engine, i.cfg.StackBase, i.cfg.Progress)
@@ -107,6 +124,7 @@ func (i *Instance) inContainers(ctx context.Context) (r runtime, err error) {
 	if err != nil {
 		return r, err
 	}
+	i.dataHost = gateway
 	i.onStop(func(context.Context) error { return engine.Close() })
 	i.onStop(runner.Close)
 	return runtime{

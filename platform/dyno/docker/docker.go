@@ -95,9 +95,13 @@ func New(cfg Config) (*Runner, error) {
 	if err := os.Chmod(cfg.Dir, 0o711); err != nil { // whatever the umask
 		return nil, err
 	}
+	return newRunner(cfg), nil
+}
+
+func newRunner(cfg Config) *Runner {
 	r := &Runner{cfg: cfg, networks: &networks{engine: cfg.Engine, apps: map[string]*appNetwork{}}, dynos: map[string]*instance{}}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	return r, nil
+	return r
 }
 
 // Close lets go of the dynos, which go on if they run, and removes the

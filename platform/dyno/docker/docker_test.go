@@ -112,6 +112,15 @@ func newRunner(t testing.TB, of configure) (*docker.Runner, docker.Config) {
 
 func nothingLeft(t testing.TB, cfg docker.Config) {
 	t.Helper()
+	nothingIn(t, cfg)
+	folders, err := os.ReadDir(cfg.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(folders) > 0 {
+		t.Errorf("folders left: %v, %v", folders, err)
+	}
+}
+
+func nothingIn(t testing.TB, cfg docker.Config) {
+	t.Helper()
 	containers, err := cfg.Engine.ContainerList(within(t), container.ListOptions{All: true, Filters: cfg.Engine.Mine()})
 	if err != nil || len(containers) > 0 {
 		t.Errorf("containers left: %v, %v", containers, err)
@@ -119,10 +128,6 @@ func nothingLeft(t testing.TB, cfg docker.Config) {
 	networks, err := cfg.Engine.NetworkList(within(t), network.ListOptions{Filters: cfg.Engine.Mine()})
 	if err != nil || len(networks) > 0 {
 		t.Errorf("networks left: %v, %v", networks, err)
-	}
-	folders, err := os.ReadDir(cfg.Dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) || len(folders) > 0 {
-		t.Errorf("folders left: %v, %v", folders, err)
 	}
 }
 
@@ -152,6 +157,23 @@ func TestDynosOutliveAPlatformThatIsKilled(t *testing.T) {
 		nothingLeft(t, cfg)
 	}
 	dynotest.Outlive(t, open, left, options())
+}
+
+func TestWhatAPlatformOfProcessesHasLeftAsContainersIsRemoved(t *testing.T) {
+	r, cfg := newRunner(t, configOf)
+	out := &transcript{}
+	spec := dyno.Spec{ID: uuid.NewString(), App: uuid.NewString(), UID: uid(1), Slug: dynotest.Slug(t), Command: "echo up; sleep 600", Output: out}
+	if _, err := r.Start(within(t), spec); err != nil {
+		t.Fatal(err)
+	}
+	out.expect(t, "up\n")
+	if err := docker.Purge(within(t), cfg.Engine); err != nil {
+		t.Error(err)
+	}
+	nothingIn(t, cfg)
+	if exit := <-waiting(t, r, spec.ID); exit.Signal != "SIGKILL" {
+		t.Errorf("ended as %+v", exit)
+	}
 }
 
 func BenchmarkStart(b *testing.B) {

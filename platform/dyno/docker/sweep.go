@@ -13,12 +13,25 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"golang.org/x/sync/errgroup"
 
+	"niwa/platform/docker"
 	"niwa/platform/dyno/home"
 )
 
 // Sweep implements dyno.Runner: it removes the containers, the folders and the
 // networks of dynos that this runner does not know.
 func (r *Runner) Sweep(ctx context.Context) error {
+	return errors.Join(r.sweepContainers(ctx), r.sweepFolders(), r.sweepNetworks(ctx))
+}
+
+// Purge removes what a platform whose dynos are no containers now has left in
+// an engine from when they were.
+func Purge(ctx context.Context, engine *docker.Engine) error {
+	r := newRunner(Config{Engine: engine})
+	defer r.cancel()
+	return errors.Join(r.sweepContainers(ctx), r.sweepNetworks(ctx))
+}
+
+func (r *Runner) sweepContainers(ctx context.Context) error {
 	all, err := r.cfg.Engine.ContainerList(ctx, container.ListOptions{All: true, Filters: r.cfg.Engine.Mine(dynoLabel)})
 	if err != nil {
 		return fmt.Errorf("sweep dynos: %w", err)
@@ -30,7 +43,7 @@ func (r *Runner) Sweep(ctx context.Context) error {
 			several.Go(func() error { _, err := r.remove(ctx, c.ID); return err })
 		}
 	}
-	return errors.Join(several.Wait(), r.sweepFolders(), r.sweepNetworks(ctx))
+	return several.Wait()
 }
 
 func (r *Runner) knows(id string) bool {

@@ -82,7 +82,7 @@ func otherApp(t *testing.T, b *bench) {
 	if _, err := fmt.Sscan(victim.out.String(), &pid, &home, &tmp); err != nil {
 		t.Fatal(err)
 	}
-	attacker := dyno.Spec{Env: map[string]string{"VICTIM": pid, "THERE": home + " " + tmp},
+	attacker := dyno.Spec{App: uuid.NewString(), Env: map[string]string{"VICTIM": pid, "THERE": home + " " + tmp},
 		Command: `cat /proc/*/environ /proc/$VICTIM/root$HOME/config /proc/$VICTIM/cwd/config 2>/dev/null | tr '\0' '\n'
 		for dir in $THERE; do cat $dir/config $dir/kept; ls -R $dir/..; done 2>/dev/null
 		trap '' HUP INT TERM USR1

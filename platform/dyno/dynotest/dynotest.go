@@ -73,7 +73,7 @@ func Run(t *testing.T, newRunner func(*testing.T) dyno.Runner, opts Options) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			leak(t)
-			test(t, &bench{runner: newRunner(t), Options: opts})
+			test(t, &bench{runner: newRunner(t), app: uuid.NewString(), Options: opts})
 		})
 	}
 }
@@ -97,6 +97,7 @@ func leak(t *testing.T) {
 // bench is what a test starts dynos with.
 type bench struct {
 	runner dyno.Runner
+	app    string // of dynos that are not said to be of another
 	Options
 }
 
@@ -143,7 +144,7 @@ func (b *bench) fill(t *testing.T, spec *dyno.Spec) {
 		spec.ID = uuid.NewString()
 	}
 	if spec.App == "" {
-		spec.App = uuid.NewString()
+		spec.App = b.app
 	}
 	if spec.UID == 0 {
 		spec.UID = b.UID

@@ -46,15 +46,16 @@ func victim(open Opener, place string) error {
 	if err != nil {
 		return err
 	}
-	var specs []dyno.Spec
-	if err := json.Unmarshal(data, &specs); err != nil {
+	var orders []order
+	if err := json.Unmarshal(data, &orders); err != nil {
 		return err
 	}
 	p, err := open(place)
 	if err != nil {
 		return err
 	}
-	for _, spec := range specs {
+	for _, o := range orders {
+		spec := dyno.Spec{ID: o.ID, App: o.App, UID: o.UID, Slug: o.Slug, Dir: o.Dir, Command: o.Command, Web: o.Web, Limits: o.Limits}
 		if spec.Output, err = os.Create(outputOf(place, spec)); err != nil {
 			return err
 		}
@@ -65,6 +66,14 @@ func victim(open Opener, place string) error {
 		fmt.Printf("%q\n", addr)
 	}
 	select {}
+}
+
+// order is what can be written down of a spec.
+type order struct {
+	ID, App, Slug, Dir, Command string
+	UID                         int
+	Web                         bool
+	Limits                      dyno.Limits
 }
 
 func outputOf(place string, spec dyno.Spec) string {
@@ -93,7 +102,7 @@ func Outlive(t *testing.T, open Opener, left func(t *testing.T, place string), o
 		"a platform that has not been killed has nothing to adopt": adoptClean,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &scene{bench: &bench{Options: opts}, open: open, place: Dir(t)}
+			s := &scene{bench: &bench{app: uuid.NewString(), Options: opts}, open: open, place: Dir(t)}
 			if left != nil {
 				t.Cleanup(func() { left(t, s.place) })
 			}
@@ -106,10 +115,12 @@ func Outlive(t *testing.T, open Opener, left func(t *testing.T, place string), o
 // returns their addresses.
 func (s *scene) crash(t *testing.T, specs ...*dyno.Spec) (addrs []string) {
 	t.Helper()
+	var orders []order
 	for _, spec := range specs {
 		s.fill(t, spec)
+		orders = append(orders, order{spec.ID, spec.App, spec.Slug, spec.Dir, spec.Command, spec.UID, spec.Web, spec.Limits})
 	}
-	data, err := json.Marshal(specs)
+	data, err := json.Marshal(orders)
 	if err != nil {
 		t.Fatal(err)
 	}
