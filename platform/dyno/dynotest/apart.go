@@ -84,7 +84,7 @@ func otherApp(t *testing.T, b *bench) {
 	}
 	attacker := dyno.Spec{App: uuid.NewString(), Env: map[string]string{"VICTIM": pid, "THERE": home + " " + tmp},
 		Command: `cat /proc/*/environ /proc/$VICTIM/root$HOME/config /proc/$VICTIM/cwd/config 2>/dev/null | tr '\0' '\n'
-		for dir in $THERE; do cat $dir/config $dir/kept; ls -R $dir/..; done 2>/dev/null
+		for dir in $THERE; do cat $dir/config $dir/kept; ls $dir/..; done 2>/dev/null
 		trap '' HUP INT TERM USR1
 		for signal in HUP INT TERM USR1 KILL; do [ $VICTIM = $$ ] || kill -$signal $VICTIM; done 2>/dev/null
 		kill -TERM -1; echo done`}

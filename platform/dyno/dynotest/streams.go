@@ -27,33 +27,6 @@ func outputOrder(t *testing.T, b *bench) {
 	}
 }
 
-func manyWriters(t *testing.T, b *bench) {
-	const writers, lines, width = 8, 12500, 200 // 20 MB
-	pad := strings.Repeat("x", width)
-	_, out := b.result(t, dyno.Spec{
-		Command: fmt.Sprintf(`w=0; while [ $w -lt %d ]; do
-			( n=0; while [ $n -lt %d ]; do echo "$w $n $PAD"; n=$((n+1)); done ) & w=$((w+1)); done; wait`, writers, lines),
-		Env: map[string]string{"PAD": pad},
-	})
-	var next [writers]int
-	for line := range strings.Lines(out) {
-		var w, n int
-		var text string
-		if k, err := fmt.Sscanf(line, "%d %d %s\n", &w, &n, &text); k != 3 || err != nil || w >= writers || text != pad {
-			t.Fatalf("a line is broken: %q", line)
-		}
-		if n != next[w] {
-			t.Fatalf("writer %d is at line %d, want %d", w, n, next[w])
-		}
-		next[w]++
-	}
-	for w, n := range next {
-		if n != lines {
-			t.Errorf("writer %d wrote %d lines, %d arrived", w, lines, n)
-		}
-	}
-}
-
 // flood has several writers write more than 100 MB, a line at a time, as fast
 // as they can.
 func flood(t *testing.T, b *bench) {

@@ -27,6 +27,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"niwa/platform/dyno"
 )
 
@@ -164,6 +166,9 @@ func (h *Home) Ended() (dyno.Exit, bool) {
 	}
 	if err != nil || json.Unmarshal(data, &record) != nil {
 		return dyno.Exit{}, false
+	}
+	if unix.SignalNum(record.Signal) == 0 { // it is shown to people
+		record.Signal = ""
 	}
 	return dyno.Exit{Code: record.Code & 0xff, Signal: record.Signal}, true
 }

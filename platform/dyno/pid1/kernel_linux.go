@@ -32,6 +32,9 @@ func renounce() error {
 			return fmt.Errorf("prctl, %s: %w", option.name, err)
 		}
 	}
+	// The keys of who started niwa stay with them. A kernel without keys, or one
+	// that is told to give none, has nothing to leave.
+	_, _ = unix.KeyctlJoinSessionKeyring("")
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var none [2]unix.CapUserData
 	if err := unix.Capset(&header, &none[0]); err != nil {

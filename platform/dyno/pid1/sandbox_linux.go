@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,11 +20,16 @@ type tree struct {
 // the new root, where no path can lead out of it; what is to be seen of the
 // old one is held open until then.
 func (s *Sandbox) enter() error {
-	if err := mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return err // what happens here must not reach the machine
+	if os.Getpid() != 1 {
+		return errors.New("this process has no namespaces of its own")
 	}
-	shown := map[string]tree{}
-	for _, m := range s.Mounts {
+	// What happens here does not reach the machine. What is unmounted there is
+	// unmounted here, so that no dyno keeps a disk busy.
+	if err := mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return err
+	}
+	shown := make([]tree, len(s.Mounts))
+	for i, m := range s.Mounts {
 		if m.From == "" {
 			continue
 		}
@@ -31,11 +37,10 @@ func (s *Sandbox) enter() error {
 		if m.Write {
 			attr = unix.MOUNT_ATTR_NODEV
 		}
-		t, err := clone(m.From, m.To, attr)
-		if err != nil {
+		var err error
+		if shown[i], err = clone(m.From, m.To, attr); err != nil {
 			return err
 		}
-		shown[m.To] = t
 	}
 	if err := s.furnish(); err != nil {
 		return err
@@ -57,10 +62,10 @@ func (s *Sandbox) enter() error {
 
 // arrange puts the mounts into place, and returns the folders that have been
 // made empty and can still be written to.
-func (s *Sandbox) arrange(shown map[string]tree) (hidden []string, err error) {
-	for _, m := range s.Mounts {
+func (s *Sandbox) arrange(shown []tree) (hidden []string, err error) {
+	for i, m := range s.Mounts {
 		if m.From != "" {
-			if err := shown[m.To].place(); err != nil {
+			if err := shown[i].place(); err != nil {
 				return nil, err
 			}
 			continue

@@ -42,7 +42,7 @@ func (r *Runner) examine() (*host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder for dynos: %w", err)
 	}
-	h := &host{root: os.Geteuid() == 0, hide: slices.Concat(r.cfg.Hide, sockets(), []string{r.cfg.Dir}), show: r.cfg.Show}
+	h := &host{root: os.Geteuid() == 0, hide: resolved(slices.Concat(runtimeDirs(), r.cfg.Hide, []string{r.cfg.Dir})), show: slices.Concat(r.cfg.Show, needed())}
 	h.userns = !h.root
 	h.contained = h.try(r.cfg)
 	h.userns = h.userns && h.contained == nil
@@ -54,11 +54,14 @@ func (r *Runner) examine() (*host, error) {
 	return h, nil
 }
 
-// sockets are where one talks to the services that manage this machine. They
+// runtimeDirs are where the services of a machine have their sockets. Some
 // would do for niwa's user what niwa keeps its dynos from.
-func sockets() []string {
-	return []string{"/run/user", "/run/dbus", "/run/systemd/private", "/run/docker.sock", "/run/docker", "/run/containerd",
-		"/run/podman", "/run/crio", "/run/libvirt", "/run/snapd.socket"}
+func runtimeDirs() []string { return []string{"/run", "/var/run"} }
+
+// needed is what programs use of runtimeDirs: the addresses of name servers,
+// and on some systems the programs themselves.
+func needed() []string {
+	return []string{"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman", "/run/nscd", "/run/current-system"}
 }
 
 // covers hide what no dyno is to see, but what Config.Show names. Where path,
@@ -68,7 +71,7 @@ func (h *host) covers(path string) []pid1.Mount {
 	var mounts []pid1.Mount
 	for _, hidden := range h.hide {
 		mounts = append(mounts, pid1.Mount{To: hidden})
-		mounts = append(mounts, below(hidden, append(prefixes(hidden, path), h.show...))...)
+		mounts = append(mounts, h.below(hidden, append(prefixes(hidden, path), h.show...))...)
 	}
 	return mounts
 }
@@ -85,18 +88,45 @@ func prefixes(hidden, path string) (dirs []string) {
 	return dirs
 }
 
-// below shows those paths that are in a hidden folder.
-func below(hidden string, paths []string) (mounts []pid1.Mount) {
+// below shows those paths that are in a hidden folder, by either of their
+// names. What is hidden in them is hidden later by its own name, and here by
+// the other.
+func (h *host) below(hidden string, paths []string) (mounts []pid1.Mount) {
+	seen := map[string]bool{}
 	for _, path := range paths {
-		path = filepath.Clean(path)
-		if !strings.HasPrefix(path, hidden+"/") || slices.ContainsFunc(mounts, func(m pid1.Mount) bool { return m.To == path }) {
-			continue
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			continue // there is nothing
 		}
-		if _, err := os.Stat(path); err == nil {
-			mounts = append(mounts, pid1.Mount{From: path, To: path})
+		for _, name := range []string{filepath.Clean(path), real} {
+			if !strings.HasPrefix(name, hidden+"/") || seen[name] {
+				continue
+			}
+			seen[name] = true
+			mounts = append(mounts, pid1.Mount{From: name, To: name})
+			for _, inner := range h.hide {
+				if rest, ok := strings.CutPrefix(inner, real+"/"); ok && name != real {
+					mounts = append(mounts, pid1.Mount{To: filepath.Join(name, rest)})
+				}
+			}
 		}
 	}
 	return mounts
+}
+
+// tmps are the folders that each dyno has its own of.
+func tmps() []string { return []string{"/tmp", "/var/tmp"} }
+
+// resolved are the paths without links, each once, and only what is there and
+// not the dyno's own in any case.
+func resolved(paths []string) (all []string) {
+	for _, path := range paths {
+		real, err := filepath.EvalSymlinks(path)
+		if err == nil && !slices.Contains(all, real) && !slices.Contains(tmps(), real) {
+			all = append(all, real)
+		}
+	}
+	return all
 }
 
 // tryTime bounds the trial.

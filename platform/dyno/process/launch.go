@@ -183,13 +183,15 @@ func (r *Runner) task(h *host, d *instance, spec dyno.Spec) pid1.Task {
 
 // sandbox is what a dyno sees of the machine: what any does, and its own.
 func (h *host) sandbox(d *instance, spec dyno.Spec, path string) *pid1.Sandbox {
-	s := &pid1.Sandbox{Root: d.home.Dir, Mounts: h.covers(path)}
+	s := &pid1.Sandbox{Root: d.home.Dir}
 	show := func(from, to string, write bool) {
 		s.Mounts = append(s.Mounts, pid1.Mount{From: from, To: to, Write: write})
 	}
-	show(d.home.Tmp, "/tmp", true)
-	s.Mounts = append(s.Mounts, below("/tmp", prefixes("/tmp", path))...)
-	show(d.home.Tmp, "/var/tmp", true)
+	for _, tmp := range tmps() {
+		show(d.home.Tmp, tmp, true)
+		s.Mounts = append(s.Mounts, h.below(tmp, prefixes(tmp, path))...)
+	}
+	s.Mounts = append(s.Mounts, h.covers(path)...)
 	show(d.home.App, "/app", true)
 	if spec.Dir != "" { // third-party buildpacks write to /app all the same
 		show(d.home.Work, d.home.Work, true)

@@ -34,12 +34,7 @@ func uid(app int) int {
 	return 61000 + app
 }
 
-// open is a platform with a process runner and nothing else.
-func open(place string) (dynotest.Platform, error) {
-	_, p, err := openRunner(place)
-	return p, err
-}
-
+// openRunner opens a platform with a process runner and nothing else.
 func openRunner(place string) (*process.Runner, dynotest.Platform, error) {
 	table, err := proc.Open(filepath.Join(place, "procs"))
 	if err != nil {
