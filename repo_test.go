@@ -74,6 +74,7 @@ func arrows() map[string][]string {
 		// For tests, and for the tools of this repository.
 		"platform/platformtest":          {"platform", "platform/client", "platform/instance"},
 		"platform/platformtest/need":     {},
+		"platform/composetest":           {"platform/client", "platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin"},
 		"platform/platformtest/standin":  {"platform/docker", "platform/platformtest/need"},
 		"platform/build/image/imagetest": {"platform/docker", "platform/platformtest/need"},
 		"platform/platformtest/load":     {},

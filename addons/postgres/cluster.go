@@ -18,6 +18,7 @@ type cluster struct {
 	major      int
 	superuser  bool            // is niwa's role one; otherwise it makes itself a member of each role
 	statements bool            // pg_stat_statements is loaded
+	encoding   string          // how a database is made UTF-8 where it would not be
 	login      *pgx.ConnConfig // niwa's
 	address    url.URL         // an app's, without its login and its database
 	server     *engine.Server  // nil elsewhere
@@ -84,12 +85,17 @@ func (c *cluster) ready(ctx context.Context) error {
 
 // look asks the server what it is, and what niwa's role may do there.
 func (c *cluster) look(ctx context.Context) (role role, err error) {
+	var encoding string
 	err = c.admin(ctx, func(conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, `select split_part(current_setting('server_version'), ' ', 1),
-			current_setting('server_version_num')::int / 10000, rolname, rolsuper, rolcreatedb, rolcreaterole, rolinherit
-			from pg_roles where rolname = current_user`).
-			Scan(&c.version, &c.major, &role.name, &c.superuser, &role.makesDatabases, &role.makesRoles, &role.inherits)
+			current_setting('server_version_num')::int / 10000, pg_encoding_to_char(d.encoding),
+			rolname, rolsuper, rolcreatedb, rolcreaterole, rolinherit
+			from pg_roles, pg_database d where rolname = current_user and datname = 'template1'`).
+			Scan(&c.version, &c.major, &encoding, &role.name, &c.superuser, &role.makesDatabases, &role.makesRoles, &role.inherits)
 	})
+	if encoding != "UTF8" {
+		c.encoding = "template template0 encoding 'UTF8'"
+	}
 	return role, err
 }
 

@@ -123,9 +123,14 @@ func (c *cluster) applyRole(ctx context.Context, conn *pgx.Conn, r record, name 
 		return err
 	}
 	role := ident(login.Role)
-	err = do(ctx, conn, "create role %s", role)
-	if err != nil && !isCode(err, duplicateObject) {
+	var there bool
+	if err := conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", login.Role).Scan(&there); err != nil {
 		return err
+	}
+	if !there {
+		if err := do(ctx, conn, "create role %s", role); err != nil {
+			return err
+		}
 	}
 	err = do(ctx, conn, "alter role %s login connection limit %d password %s", role, limit(r.Plan), quote(secret))
 	if err != nil || c.superuser {
@@ -230,7 +235,6 @@ func noCredential(name string) error {
 const (
 	insufficientPrivilege = "42501"
 	undefinedObject       = "42704"
-	duplicateObject       = "42710"
 	dependentObjects      = "2BP01"
 	noSuchDatabase        = "3D000"
 )

@@ -116,16 +116,13 @@ func (p *Provider) Deprovision(ctx context.Context, id string) error {
 // apply makes the server have what the record says. It may be repeated.
 func (c *cluster) apply(ctx context.Context, r record) error {
 	err := c.admin(ctx, func(conn *pgx.Conn) error {
-		if err := c.applyRole(ctx, conn, r, addons.Default); err != nil {
-			return err
-		}
-		if err := c.createDatabase(ctx, conn, r); err != nil {
-			return err
-		}
 		for name := range r.Credentials {
 			if err := c.applyRole(ctx, conn, r, name); err != nil {
 				return err
 			}
+		}
+		if err := c.createDatabase(ctx, conn, r); err != nil {
+			return err
 		}
 		return do(ctx, conn, "alter database %s connection limit %d", ident(r.database()), c.limit(r.Plan))
 	})
@@ -142,7 +139,7 @@ func (c *cluster) createDatabase(ctx context.Context, conn *pgx.Conn, r record) 
 	var open bool
 	err := conn.QueryRow(ctx, "select datallowconn from pg_database where datname = $1", r.database()).Scan(&open)
 	if errors.Is(err, pgx.ErrNoRows) {
-		err = do(ctx, conn, "create database %s owner %s allow_connections false", name, ident(r.owner()))
+		err = do(ctx, conn, "create database %s owner %s allow_connections false %s", name, ident(r.owner()), c.encoding)
 	}
 	if err != nil || open {
 		return err

@@ -26,7 +26,7 @@ import (
 var entrypoint string
 
 // packages are all that any of the images needs.
-const packages = "postgresql,redis-server,git,curl,ca-certificates,python3-minimal"
+const packages = "postgresql,redis-server,git,curl,ca-certificates,python3"
 
 // Images are the names of the images.
 type Images struct {
@@ -65,11 +65,12 @@ func Make(t testing.TB) Images {
 	}
 	images.Tools = build(t, "tools", base, "")
 	images.Postgres = build(t, "postgres", base, `
-ENV PATH=/usr/lib/postgresql/15/bin:/usr/sbin:/usr/bin:/sbin:/bin PGDATA=/var/lib/postgresql/data
+ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin PGDATA=/var/lib/postgresql/data
 VOLUME /var/lib/postgresql/data
 STOPSIGNAL SIGINT
 CMD ["postgres"]`)
 	images.Redis = build(t, "redis", base, `
+RUN install -d -o redis -g redis /data
 WORKDIR /data
 VOLUME /data
 CMD ["redis-server"]`)

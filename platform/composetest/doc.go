@@ -1,0 +1,3 @@
+// Package composetest runs the whole stack of docker-compose.yml, from one
+// push to one request.
+package composetest
