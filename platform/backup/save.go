@@ -27,6 +27,10 @@ type Platform struct {
 	Repos *git.Server
 	// Served finds who serves an add-on, and the limits of its plan.
 	Served func(platform.Addon) (addons.Provider, addons.Plan, error)
+	// SaveImages writes the container images that slugs are made of, and
+	// LoadImages takes them back.
+	SaveImages func(ctx context.Context, slugs []string, w io.Writer) error
+	LoadImages func(ctx context.Context, r io.Reader) error
 }
 
 // picture is what one state of the platform names.
@@ -85,9 +89,14 @@ func (p Platform) save(ctx context.Context, w *writer, seen picture) error {
 			return err
 		}
 	}
+	var imaged []string
 	for _, slug := range seen.slugs {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if len(slug.Images) > 0 {
+			imaged = append(imaged, slug.ID)
+			continue
 		}
 		// One that is lost here is lost in the copy too.
 		if err := p.copyFile(w, path.Join("slugs", slug.ID+".tgz")); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -96,6 +105,11 @@ func (p Platform) save(ctx context.Context, w *writer, seen picture) error {
 	}
 	if err := p.copyFolder(w, "output"); err != nil {
 		return err
+	}
+	if len(imaged) > 0 {
+		if err := w.stream(images, func(w io.Writer) error { return p.SaveImages(ctx, imaged, w) }); err != nil {
+			return err
+		}
 	}
 	for _, app := range seen.apps {
 		if name, file := p.Logs.Export(app.ID); name != "" {

@@ -24,6 +24,7 @@ const (
 	repositories = "repos"
 	bundleSuffix = ".bundle"
 	resources    = "addons"
+	images       = "images"
 )
 
 // secrets are the files without which a platform is not itself.
@@ -102,11 +103,13 @@ func place(root *os.Root, name string, content io.Reader) error {
 	return errors.Join(err, file.Close())
 }
 
-// take takes a repository or what an add-on held.
+// take takes a repository, what an add-on held, or images.
 func (p Platform) take(ctx context.Context, name string, content io.Reader) error {
 	dir, file := path.Split(name)
 	appID, isRepo := strings.CutSuffix(file, bundleSuffix)
 	switch {
+	case name == images:
+		return p.LoadImages(ctx, content)
 	case dir == repositories+"/" && isRepo:
 		return p.Repos.Unbundle(ctx, appID, content)
 	case dir == resources+"/":

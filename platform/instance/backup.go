@@ -15,6 +15,8 @@ import (
 	"niwa/platform"
 	"niwa/platform/api"
 	"niwa/platform/backup"
+	"niwa/platform/build/image"
+	"niwa/platform/docker"
 	"niwa/platform/git"
 	"niwa/platform/pki"
 )
@@ -32,7 +34,22 @@ func (i *Instance) platform(p parts) backup.Platform {
 			}
 			return provider, plan.Limits(), nil
 		},
+		SaveImages: func(ctx context.Context, slugs []string, w io.Writer) error {
+			return i.withImages(ctx, func(b *image.Builder) error { return b.Save(ctx, slugs, w) })
+		},
+		LoadImages: func(ctx context.Context, r io.Reader) error {
+			return i.withImages(ctx, func(b *image.Builder) error { return b.Load(ctx, r) })
+		},
 	}
+}
+
+// withImages calls f with what makes images, in the engine that has them.
+func (i *Instance) withImages(ctx context.Context, f func(*image.Builder) error) error {
+	engine, err := docker.Connect(ctx, i.home.id)
+	if err != nil {
+		return fmt.Errorf("apps of the container stack are images: %w", err)
+	}
+	return errors.Join(f(image.New(engine)), engine.Close())
 }
 
 // backup writes an archive while the platform runs.
