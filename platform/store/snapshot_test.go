@@ -1,6 +1,8 @@
 package store_test
 
 import (
+	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -74,6 +76,25 @@ func TestADamagedFileIsSaidToBeRestored(t *testing.T) {
 	}
 	_, err := store.Open(t.Context(), path, make([]byte, 32))
 	if err == nil || !strings.Contains(err.Error(), "niwa restore") || !strings.Contains(err.Error(), path) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAFileOfANewerNiwaIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "niwa.db")
+	open(t, path, 1).Close()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("insert into bun_migrations (name, group_id, migrated_at) values ('20990101000001', 9, '2099-01-01')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = store.Open(t.Context(), path, bytes.Repeat([]byte{1}, 32))
+	if err == nil || !strings.Contains(err.Error(), "newer niwa") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -97,7 +98,17 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err := m.Init(ctx); err != nil {
 		return err
 	}
-	_, err := m.Migrate(ctx)
+	applied, err := m.AppliedMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	known := all.Sorted()
+	for _, one := range applied {
+		if !slices.ContainsFunc(known, func(k migrate.Migration) bool { return k.Name == one.Name }) {
+			return fmt.Errorf("it was written by a newer niwa (%s); use that one, or a newer one still", one.Name)
+		}
+	}
+	_, err = m.Migrate(ctx)
 	return err
 }
 
