@@ -34,6 +34,7 @@ func clients(t *testing.T, h *harness, n int, stop <-chan struct{}) (answered *a
 					return
 				default:
 				}
+				c.SetDeadline(time.Now().Add(patience))
 				if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: 5\r\n\r\nhello"); err != nil {
 					return
 				}
