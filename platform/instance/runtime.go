@@ -70,6 +70,7 @@ func (i *Instance) asProcesses(ctx context.Context, procs *proc.Table, reason st
 		Dir: filepath.Join(i.cfg.Data, "dynos"), Procs: procs, Path: os.Getenv("PATH"), Platform: i.home.id,
 		Hide: private(i.cfg.Data), Show: certificates(),
 	})
+	i.onStop(runner.Close)
 	gaps, err := runner.Gaps()
 	if err != nil {
 		return runtime{}, err

@@ -211,6 +211,29 @@ func (r *Runner) Stop(ctx context.Context, id string, grace time.Duration) error
 	return d.stop(ctx, grace)
 }
 
+// Close kills the dynos that are still there, and returns when nothing of them
+// is left.
+func (r *Runner) Close(ctx context.Context) error {
+	r.mu.Lock()
+	var left []*instance
+	for _, d := range r.dynos {
+		if d.up && !slices.Contains(r.ended, d.id) {
+			left = append(left, d)
+		}
+	}
+	r.mu.Unlock()
+	var errs []error
+	for _, d := range left {
+		errs = append(errs, d.stop(ctx, 0))
+	}
+	for _, d := range left {
+		if _, err := r.Wait(ctx, d.id); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Wait implements dyno.Runner. An error beside the exit of a dyno that has
 // ended says that something of it could not be removed.
 func (r *Runner) Wait(ctx context.Context, id string) (dyno.Exit, error) {

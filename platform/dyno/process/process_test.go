@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +43,7 @@ func openRunner(place string) (*process.Runner, dynotest.Platform, error) {
 		return nil, dynotest.Platform{}, err
 	}
 	r := process.New(process.Config{Dir: filepath.Join(place, "dynos"), Procs: table, Path: path, Platform: platformAt(place)})
-	return r, dynotest.Platform{Runner: r, Close: table.Close}, nil
+	return r, dynotest.Platform{Runner: r, Close: func(ctx context.Context) error { return errors.Join(r.Close(ctx), table.Close(ctx)) }}, nil
 }
 
 // platformAt is the same for the same place.
@@ -253,6 +255,24 @@ func TestStartRefusesWhatWouldBreakIsolation(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestACloseLeavesNothing(t *testing.T) {
+	place := dynotest.Dir(t)
+	r, p, err := openRunner(place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		spec := dyno.Spec{ID: uuid.NewString(), UID: uid(1), Slug: dynotest.Slug(t), Output: io.Discard, Command: "trap '' TERM; sleep 600"}
+		if _, err := r.Start(within(t), spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(within(t)); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, place)
 }
 
 func TestFoldersThatAnAppHasClosedAreRemoved(t *testing.T) {
