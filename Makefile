@@ -19,7 +19,7 @@ run: build
 	./niwa demo
 
 test:
-	go run ./internal/testsummary -timeout 10m -- $(MODULES)
+	go run ./internal/testsummary -timeout 25m -- $(MODULES)
 
 lint: lint-go lint-shell
 	go mod tidy -diff
