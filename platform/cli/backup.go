@@ -65,7 +65,7 @@ func backUpTo(cmd *cobra.Command, opts *options, program Program, name string) e
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s: %d apps and %d add-ons in %s; it holds every secret of theirs\n",
-		name, len(m.Apps), len(m.Addons), sizeText(info.Size()))
+		name, len(m.Apps), len(m.Addons), instance.SizeText(info.Size()))
 	return nil
 }
 
@@ -92,15 +92,4 @@ func isTerminal(w io.Writer) bool {
 	}
 	_, err := unix.IoctlGetWinsize(int(file.Fd()), unix.TIOCGWINSZ)
 	return err == nil
-}
-
-// sizeText is a number of bytes for people.
-func sizeText(bytes int64) string {
-	switch {
-	case bytes < 1<<20:
-		return fmt.Sprintf("%d kB", (bytes+1023)>>10)
-	case bytes < 1<<30:
-		return fmt.Sprintf("%.1f MB", float64(bytes)/(1<<20))
-	}
-	return fmt.Sprintf("%.1f GB", float64(bytes)/(1<<30))
 }

@@ -40,7 +40,7 @@ func (s Space) Scarce() bool {
 }
 
 func (s Space) String() string {
-	text := fmt.Sprintf("%s free of %s", sizeText(s.Free), sizeText(s.Size))
+	text := fmt.Sprintf("%s free of %s", SizeText(s.Free), SizeText(s.Size))
 	if s.Files >= 0 && s.Files < scarceFiles {
 		text += fmt.Sprintf(", and room for %d more files", s.Files)
 	}
@@ -50,8 +50,8 @@ func (s Space) String() string {
 	return text
 }
 
-// sizeText is a number of bytes for people.
-func sizeText(bytes int64) string {
+// SizeText is a number of bytes for people.
+func SizeText(bytes int64) string {
 	switch {
 	case bytes < 1<<20:
 		return fmt.Sprintf("%d kB", bytes>>10)

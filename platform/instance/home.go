@@ -86,17 +86,27 @@ func (h *home) secrets() (err error) {
 	return nil
 }
 
-// take locks the directory. Other commands hold the lock for an instant, to
-// learn whether a niwa does, so one refusal is none.
-func (h *home) take() error {
+// patientLock takes a lock, and is false when somebody else has it. Other
+// commands hold it for an instant, to learn whether a niwa does, so one refusal
+// is none.
+func patientLock(lock *flock.Flock) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	locked, err := h.lock.TryLockContext(ctx, 50*time.Millisecond)
-	if !locked && (err == nil || errors.Is(err, context.DeadlineExceeded)) {
-		return fmt.Errorf("another niwa%s runs on %s; stop it with \"niwa down --data %s\", or give this one another directory with --data", pidOf(h.dir), h.dir, h.dir)
+	locked, err := lock.TryLockContext(ctx, 50*time.Millisecond)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil
 	}
+	return locked, err
+}
+
+// take locks the directory.
+func (h *home) take() error {
+	locked, err := patientLock(h.lock)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", h.dir, err)
+	}
+	if !locked {
+		return fmt.Errorf("another niwa%s runs on %s; stop it with \"niwa down --data %s\", or give this one another directory with --data", pidOf(h.dir), h.dir, h.dir)
 	}
 	// What a niwa that was killed said of itself is no longer true.
 	if err := os.Remove(h.record()); err != nil && !errors.Is(err, fs.ErrNotExist) {

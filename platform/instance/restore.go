@@ -102,7 +102,7 @@ func claim(dir string) (*claimed, error) {
 		return nil, err
 	}
 	c.lock = flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600))
-	locked, err := c.lock.TryLock()
+	locked, err := patientLock(c.lock)
 	if err != nil {
 		return nil, spaceless(fmt.Errorf("data directory %s: %w", dir, err))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -180,7 +181,11 @@ func TestABackupTakenWhileAllIsWrittenToIsTheWholePlatformElsewhere(t *testing.T
 
 	// While the first runs, so that what is restored has to listen elsewhere.
 	elsewhere := filepath.Join(platformtest.Dir(t), "new")
+	cutOff(t, first.Binary, elsewhere, file)
 	niwa(t, first.Binary, elsewhere, 0, "restore", "--engines", "native", file)
+	if left, _ := filepath.Glob(elsewhere + ".*"); len(left) > 0 {
+		t.Errorf("beside the restored platform there is %v", left)
+	}
 	first.Stop(t)
 
 	second := &shop{Program: platformtest.Up(t, first.Binary, elsewhere, "--runtime", "process", "--engines", "native"), repo: first.repo}
@@ -207,4 +212,24 @@ func TestABackupTakenWhileAllIsWrittenToIsTheWholePlatformElsewhere(t *testing.T
 		}
 		return resp.Header.Get("Version"), resp.Header.Get("Version") == "1"
 	})
+}
+
+// cutOff kills a restore in the midst of it. The data directory is as it was.
+func cutOff(t *testing.T, binary, data, file string) {
+	t.Helper()
+	cmd := exec.Command(binary, "restore", "--data", data, "--engines", "native", file)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	platformtest.Await(t, "a server to be started", func() (string, bool) {
+		_, err := os.Stat(filepath.Join(data+".restoring", "engines", "postgres", "server.log"))
+		return fmt.Sprint(err), err == nil
+	})
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was killed
+	if there, err := os.ReadDir(data); err == nil && len(there) > 1 {
+		t.Errorf("in the data directory there is %v", there)
+	}
 }

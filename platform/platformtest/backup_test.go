@@ -134,8 +134,13 @@ func TestABadArchiveIsRefusedAndNothingIsTouched(t *testing.T) {
 func TestARestoreReplacesWholePlatformsAndKeepsThemAside(t *testing.T) {
 	binary, data, file := platformtest.Build(t), filepath.Join(platformtest.Dir(t), "data"), filepath.Join(t.TempDir(), "backup")
 	p := planted(t, binary, data, "granite")
+	mark := "mark-" + filepath.Base(filepath.Dir(data))
+	deploy(t, p, "garden", worker(mark))
+	ok(t, p.Call(t, "PATCH", "/apps/garden/formation", map[string]any{"updates": []any{map[string]any{"type": "worker", "quantity": 1}}}, nil), 200)
+	up(t, p, "garden", 1)
 	niwa(t, binary, data, 0, "backup", file)
 	ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": "basalt"}, nil), 200)
+	up(t, p, "garden", 1)
 
 	out := niwa(t, binary, data, 1, "restore", "--force", file)
 	if want := fmt.Sprintf("pid %d", p.PID); !strings.Contains(out, want) {
@@ -146,7 +151,13 @@ func TestARestoreReplacesWholePlatformsAndKeepsThemAside(t *testing.T) {
 	}
 	p.Kill(t)
 
+	if running(t, mark) == 0 {
+		t.Error("no dyno outlived the niwa that was killed, so that less is shown")
+	}
 	out = niwa(t, binary, data, 0, "restore", "--force", file)
+	if n := running(t, mark); n > 0 {
+		t.Errorf("%d dynos of the platform that was replaced run on", n)
+	}
 	asides, err := filepath.Glob(data + ".before-restore-*")
 	if err != nil || len(asides) != 1 || !strings.Contains(out, asides[0]) {
 		t.Fatalf("aside are %v, and it says\n%s", asides, out)
