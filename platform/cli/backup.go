@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/google/renameio/v2"
 	"github.com/spf13/cobra"
@@ -29,16 +31,17 @@ func backupCommand(opts *options, program Program) *cobra.Command {
 			"and nothing in it is encrypted: keep it as you keep a password.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name := args[0]
-			if name != "-" {
-				return backUpTo(cmd, opts, program, name)
+			ctx, done := interruptible(cmd.Context())
+			defer done()
+			if name := args[0]; name != "-" {
+				return interrupted(ctx, backUpTo(ctx, cmd, opts, program, name))
 			}
 			out := cmd.OutOrStdout()
 			if isTerminal(out) {
 				return errors.New("an archive is nothing to look at; send it on with | or >, or name a file")
 			}
-			_, err := backUp(cmd.Context(), opts, program, out, cmd.ErrOrStderr())
-			return err
+			_, err := backUp(ctx, opts, program, out, cmd.ErrOrStderr())
+			return interrupted(ctx, err)
 		},
 	}
 	opts.bindEngines(cmd.Flags())
@@ -47,13 +50,13 @@ func backupCommand(opts *options, program Program) *cobra.Command {
 
 // backUpTo writes an archive to a file, which is there whole or not at all and
 // is its owner's alone.
-func backUpTo(cmd *cobra.Command, opts *options, program Program, name string) error {
+func backUpTo(ctx context.Context, cmd *cobra.Command, opts *options, program Program, name string) error {
 	file, err := renameio.NewPendingFile(name, renameio.WithTempDir(filepath.Dir(name)), renameio.WithStaticPermissions(0o600))
 	if err != nil {
 		return err
 	}
 	defer file.Cleanup()
-	m, err := backUp(cmd.Context(), opts, program, file, cmd.ErrOrStderr())
+	m, err := backUp(ctx, opts, program, file, cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
@@ -83,6 +86,22 @@ func backUp(ctx context.Context, opts *options, program Program, out, progress i
 		return instance.Manifest{}, err
 	}
 	return instance.Backup(ctx, cfg, &rec, out)
+}
+
+// interruptible returns a context that ends with the first signal to stop, so
+// that what was begun is cleared away; the second kills.
+func interruptible(parent context.Context) (ctx context.Context, done func()) {
+	ctx, stop := signal.NotifyContext(parent, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// interrupted words the error of what was told to stop.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return errors.New("interrupted; nothing was changed")
+	}
+	return err
 }
 
 func isTerminal(w io.Writer) bool {

@@ -28,9 +28,11 @@ func restoreCommand(opts *options, program Program) *cobra.Command {
 				return err
 			}
 			defer file.Close()
-			r, err := instance.Restore(cmd.Context(), opts.config(program, cmd.ErrOrStderr()), file, force)
+			ctx, done := interruptible(cmd.Context())
+			defer done()
+			r, err := instance.Restore(ctx, opts.config(program, cmd.ErrOrStderr()), file, force)
 			if err != nil {
-				return err
+				return interrupted(ctx, err)
 			}
 			out := cmd.OutOrStdout()
 			fmt.Fprintf(out, "%s is the platform of %s: %d apps and %d add-ons\n",

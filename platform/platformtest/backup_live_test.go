@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -181,7 +182,11 @@ func TestABackupTakenWhileAllIsWrittenToIsTheWholePlatformElsewhere(t *testing.T
 
 	// While the first runs, so that what is restored has to listen elsewhere.
 	elsewhere := filepath.Join(platformtest.Dir(t), "new")
-	cutOff(t, first.Binary, elsewhere, file)
+	cutOff(t, first.Binary, elsewhere, file, syscall.SIGTERM)
+	if left, _ := filepath.Glob(elsewhere + "*"); len(left) > 0 || strings.Contains(processes(t), elsewhere) {
+		t.Errorf("an interrupted restore leaves %v, and\n%s", left, processes(t))
+	}
+	cutOff(t, first.Binary, elsewhere, file, syscall.SIGKILL)
 	niwa(t, first.Binary, elsewhere, 0, "restore", "--engines", "native", file)
 	if left, _ := filepath.Glob(elsewhere + ".*"); len(left) > 0 {
 		t.Errorf("beside the restored platform there is %v", left)
@@ -214,8 +219,8 @@ func TestABackupTakenWhileAllIsWrittenToIsTheWholePlatformElsewhere(t *testing.T
 	})
 }
 
-// cutOff kills a restore in the midst of it. The data directory is as it was.
-func cutOff(t *testing.T, binary, data, file string) {
+// cutOff ends a restore in the midst of it. The data directory is as it was.
+func cutOff(t *testing.T, binary, data, file string, with syscall.Signal) {
 	t.Helper()
 	cmd := exec.Command(binary, "restore", "--data", data, "--engines", "native", file)
 	if err := cmd.Start(); err != nil {
@@ -225,11 +230,20 @@ func cutOff(t *testing.T, binary, data, file string) {
 		_, err := os.Stat(filepath.Join(data+".restoring", "engines", "postgres", "server.log"))
 		return fmt.Sprint(err), err == nil
 	})
-	if err := cmd.Process.Kill(); err != nil {
+	if err := cmd.Process.Signal(with); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Wait() // it was killed
+	_ = cmd.Wait() // it was told to end
 	if there, err := os.ReadDir(data); err == nil && len(there) > 1 {
 		t.Errorf("in the data directory there is %v", there)
 	}
+}
+
+func processes(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("ps", "-eo", "pid,args").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }
