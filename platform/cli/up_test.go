@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"niwa/platform/docker"
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/need"
 )
@@ -47,14 +48,26 @@ func TestAPlatformComesUpIsSeenAndGoesDown(t *testing.T) {
 // The lesson on a real platform: the second read of a user comes from the
 // cache, and a second start deploys nothing.
 func TestTheLesson(t *testing.T) {
+	t.Run("process", func(t *testing.T) { lessonOn(t, "process") })
+	t.Run("docker", func(t *testing.T) {
+		engine, err := docker.Connect(t.Context(), "")
+		if err != nil {
+			need.Reason(t, "needs a running Docker engine: "+err.Error())
+		}
+		engine.Close()
+		lessonOn(t, "docker")
+	})
+}
+
+func lessonOn(t *testing.T, runtime string) {
 	for _, tool := range []string{"go", "redis-server"} {
 		need.Tool(t, tool)
 	}
 	need.Tool(t, "initdb", "/usr/lib/postgresql/15/bin", "/usr/lib/postgresql/16/bin", "/usr/lib/postgresql/17/bin")
 	binary, data := platformtest.Build(t), platformtest.Dir(t)
-	p := platformtest.Start(t, binary, data, "demo")
+	p := platformtest.Start(t, binary, data, "demo", "--runtime", runtime)
 	taught := func(p *platformtest.Program) {
-		platformtest.Await(t, "the lesson's last word", func() (string, bool) {
+		platformtest.AwaitBuild(t, "the lesson's last word", func() (string, bool) {
 			said := p.Output()
 			return said, strings.Contains(said, "Ctrl-C stops everything")
 		})
@@ -90,7 +103,7 @@ func TestTheLesson(t *testing.T) {
 	}
 	p.Stop(t)
 
-	again := platformtest.Start(t, binary, data, "demo")
+	again := platformtest.Start(t, binary, data, "demo", "--runtime", runtime)
 	taught(again)
 	if strings.Contains(again.Output(), "----->") {
 		t.Errorf("the second start made something:\n%s", again.Output())

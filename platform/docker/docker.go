@@ -59,6 +59,9 @@ func Connect(ctx context.Context, platform string) (*Engine, error) {
 
 func (e *Engine) check(ctx context.Context) error {
 	ping, err := e.Ping(ctx)
+	if err != nil && strings.Contains(err.Error(), "permission denied") { // what is wrapped does not say
+		return fmt.Errorf("the Docker engine at %s does not talk to this user: start niwa as root, or as a member of the group docker", e.DaemonHost())
+	}
 	if err != nil {
 		return fmt.Errorf("no Docker engine answers at %s: %w; %s", e.DaemonHost(), err, Fix)
 	}

@@ -264,14 +264,26 @@ func (p *Program) Get(app, path string) (*http.Response, string, error) {
 // Await waits until ok, or fails the test with what it last saw.
 func Await(t testing.TB, what string, ok func() (seen string, ok bool)) {
 	t.Helper()
-	deadline := time.Now().Add(90 * time.Second)
+	awaitFor(t, 90*time.Second, what, ok)
+}
+
+// AwaitBuild is Await for a build, which may fetch and compile all that there
+// is of a language.
+func AwaitBuild(t testing.TB, what string, ok func() (seen string, ok bool)) {
+	t.Helper()
+	awaitFor(t, 5*time.Minute, what, ok)
+}
+
+func awaitFor(t testing.TB, limit time.Duration, what string, ok func() (seen string, ok bool)) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for {
 		seen, done := ok()
 		if done {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("waited 90 s for %s; last saw %s", what, seen)
+			t.Fatalf("waited %s for %s; last saw %s", limit, what, seen)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
