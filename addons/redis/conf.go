@@ -56,6 +56,9 @@ func fixed(hosts []string, port int) []string {
 		"tls-auth-clients no",
 		"aclfile users.acl",
 		"daemonize no",
+		// A title would be written over the environment, by whose mark a
+		// server is found that niwa was killed over while starting it.
+		"set-proc-title no",
 		"databases 16",
 		"save \"\"",
 		"appendonly yes",
