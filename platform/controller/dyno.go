@@ -120,10 +120,12 @@ func (c *Controller) Restart(ctx context.Context, nameOrID, which string) error 
 		}
 		return errors.Join(err, tx.SaveApp(app))
 	})
-	if err != nil {
+	// A one-off dyno stops even so: it may be what fills the disk.
+	cr.stopAll(oneOffs)
+	if err != nil && found {
 		return err
 	}
-	cr.stopAll(oneOffs)
+	c.report("taking a dyno that stops from the record", err, "app", app.Name)
 	c.apiLog(app.ID, fmt.Sprintf("Restart of %s by user %s", cmp.Or(which, "all dynos"), c.email(ctx)))
 	cr.kick()
 	return nil
