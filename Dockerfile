@@ -4,7 +4,7 @@ ARG GO_IMAGE=golang:1.26-bookworm
 FROM ${GO_IMAGE}
 WORKDIR /src
 COPY . .
-RUN CGO_ENABLED=0 go build -buildvcs=false -o /usr/local/bin/niwa . && rm -rf /src/* /root/.cache
+RUN CGO_ENABLED=0 go build -buildvcs=false -o /usr/local/bin/niwa . && go clean -cache -modcache && rm -rf /src/*
 WORKDIR /
 ENV NIWA_DATA=/var/lib/niwa
 VOLUME /var/lib/niwa

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sys/unix"
 
 	"niwa/addons"
 	"niwa/addons/engine"
@@ -87,12 +88,7 @@ func (h *Home) complete(c engine.Config) engine.Config {
 // servers of theirs must.
 func NewHome(t testing.TB) *Home {
 	t.Helper()
-	dir := t.TempDir()
-	for up := dir; up != os.TempDir() && up != "/"; up = filepath.Dir(up) {
-		if err := os.Chmod(up, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := tempDir(t)
 	ca, err := pki.Open(filepath.Join(dir, "ca"))
 	if err != nil {
 		t.Fatal(err)
@@ -100,6 +96,31 @@ func NewHome(t testing.TB) *Home {
 	h := &Home{Dir: dir, CA: ca, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil))}
 	h.openProcs(t)
 	return h
+}
+
+// tempDir is a directory that goes with the test: in memory where there is
+// room, because what these tests would wait for most is a disk.
+func tempDir(t testing.TB) string {
+	t.Helper()
+	parent := ""
+	const room = 4 << 30
+	var shm unix.Statfs_t
+	if err := unix.Statfs("/dev/shm", &shm); err == nil && uint64(shm.Bavail)*uint64(shm.Bsize) > room {
+		parent = "/dev/shm"
+	}
+	dir, err := os.MkdirTemp(parent, "niwa-test-")
+	if err == nil {
+		err = os.Chmod(dir, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("removing the test's files: %v", err)
+		}
+	})
+	return dir
 }
 
 func (h *Home) openProcs(t testing.TB) {

@@ -54,6 +54,9 @@ func Run(t *testing.T, s Suite) {
 	}
 	run("a killed niwa leaves nothing that the next does not find", crashes)
 	run("a restart keeps config and data", restart)
+	if _, ok := f.Provider.(addons.CredentialLister); ok && !s.Elsewhere {
+		run("at another address it is the same", moved)
+	}
 	if _, ok := f.Provider.(addons.Backuper); ok {
 		run("there is no backup of what is not there", backupOfNothing)
 		run("a backup makes the same resource elsewhere", backup)

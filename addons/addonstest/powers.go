@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -182,4 +183,44 @@ func restart(t *testing.T, f *fixture) {
 		}
 		put(t, client, "more", "yes")
 	}
+}
+
+// moved opens the provider as a niwa does on whose runtime apps reach this
+// machine at another address.
+func moved(t *testing.T, f *fixture) {
+	const other = "127.0.0.2"
+	if l, err := net.Listen("tcp", other+":0"); err != nil {
+		t.Skip("this system has one address of its own: ", err)
+	} else if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	id, config := f.provision(t)
+	put(t, f.dial(t, config), "kept", "yes")
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	was := f.Suite.Config.Host
+	f.Suite.Config.Host = other
+	f.reopen(t)
+	all, err := f.Provider.(addons.CredentialLister).Credentials(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := all[addons.Default]
+	if u := parse(t, now); u.Hostname() != other || u.Port() != parse(t, config).Port() || secret(t, now) != secret(t, config) {
+		t.Errorf("more has changed than the host, which is %s", u.Hostname())
+	}
+	if f.Durable {
+		wantValue(t, f.dial(t, now), "kept", "yes")
+	}
+	for _, host := range []string{other, "127.0.0.1"} { // where niwa itself goes in
+		u := parse(t, now)
+		u.Host = net.JoinHostPort(host, u.Port())
+		put(t, f.dial(t, map[string]string{"URL": u.String()}), "more", "yes")
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.Suite.Config.Host = was
+	f.reopen(t)
 }

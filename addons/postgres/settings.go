@@ -35,6 +35,7 @@ func settings(in installation, hosts []string, port int, cert, key string) strin
 		"max_parallel_workers_per_gather = 0",
 		"jit = off",
 		"fsync = on",
+		"dynamic_shared_memory_type = 'mmap'", // in the data directory, and not where a killed server leaves it for ever
 		"log_destination = 'stderr'",
 		"logging_collector = off",
 		"log_min_messages = log",
