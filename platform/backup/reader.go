@@ -77,7 +77,6 @@ type reader struct {
 	header *tar.Header  // of the present file of the tar
 	sum    hash.Hash    // of what was read of it
 	ahead  bool         // it was opened to see whether it goes on what was read before
-	ended  bool         // SHA256SUMS was read, and matched
 }
 
 // manifest reads the first entry.
@@ -108,9 +107,6 @@ func (r *reader) manifest() (m Manifest, err error) {
 // next goes to the next entry, and returns io.EOF after the last of a whole
 // archive.
 func (r *reader) next() (name string, err error) {
-	if r.ended {
-		return "", io.EOF
-	}
 	if !r.ahead {
 		if err := r.open(); err != nil {
 			return "", err
@@ -131,7 +127,8 @@ func (r *reader) next() (name string, err error) {
 	return r.header.Name, nil
 }
 
-// compare reads the sums that the archive says it has.
+// compare reads the sums that the archive says it has, and returns io.EOF when
+// they are those of what was read.
 func (r *reader) compare() error {
 	want := bytes.Clone(r.sums.Bytes())
 	got, err := io.ReadAll(io.LimitReader(r, int64(len(want))+1))
@@ -144,7 +141,6 @@ func (r *reader) compare() error {
 	if _, err := r.tar.Next(); err != io.EOF {
 		return errBeyond
 	}
-	r.ended = true
 	return io.EOF
 }
 

@@ -43,7 +43,8 @@ func Restore(ctx context.Context, cfg Config, archive io.ReadSeeker, replace boo
 	if err != nil {
 		return r, err
 	}
-	defer func() { err = errors.Join(err, there.close(err == nil)) }()
+	done := false
+	defer func() { err = errors.Join(err, there.close(done)) }()
 	if !there.empty && !replace {
 		return r, fmt.Errorf("%s holds a platform already; name another directory with --data, or replace it with --force, which keeps it aside", cfg.Data)
 	}
@@ -52,7 +53,7 @@ func Restore(ctx context.Context, cfg Config, archive io.ReadSeeker, replace boo
 		return r, err
 	}
 	stage.made = true // nobody else wants it
-	defer func() { err = errors.Join(err, stage.close(err == nil)) }()
+	defer func() { err = errors.Join(err, stage.close(done)) }()
 	if err := stage.clear(ctx); err != nil {
 		return r, fmt.Errorf("what a restore that was cut off left in %s: %w", stage.dir, err)
 	}
@@ -60,6 +61,7 @@ func Restore(ctx context.Context, cfg Config, archive io.ReadSeeker, replace boo
 		return r, spaceless(err)
 	}
 	r.Aside, err = there.replace(ctx, stage.dir)
+	done = err == nil
 	return r, err
 }
 

@@ -187,6 +187,9 @@ func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
 	// back when there is room.
 	file := filepath.Join(t.TempDir(), "backup")
 	niwa(t, p.Binary, p.Data, 0, "backup", file)
+	if out := niwa(t, p.Binary, p.Data, 1, "restore", "--force", file); !strings.Contains(out, "mount point") {
+		t.Errorf("restoring over the disk itself: %s", out)
+	}
 	ok(t, p.Call(t, "DELETE", "/apps/garden/dynos", nil, nil), 202)
 	platformtest.Await(t, "the dynos to be gone", func() (string, bool) {
 		resp, _, err := p.Get("garden", "/")
