@@ -38,8 +38,8 @@ type Engine struct {
 	Version  string // of the engine: 20.10.24
 }
 
-// answerTime is how long an engine may take to say that it is there.
-const answerTime = 5 * time.Second
+// answerTime is how long a busy engine may take to say that it is there.
+const answerTime = 15 * time.Second
 
 // Connect connects to the engine that DOCKER_HOST names, or the usual socket.
 // The error says what to do for one that will do.
@@ -71,12 +71,18 @@ func (e *Engine) check(ctx context.Context) error {
 	if semver.Compare("v"+ping.APIVersion, "v"+OldestAPI) < 0 {
 		return fmt.Errorf("the Docker engine at %s speaks API %s, and niwa needs %s or newer: upgrade it to Docker 20.10 or later", e.DaemonHost(), ping.APIVersion, OldestAPI)
 	}
-	info, err := e.Info(ctx)
+	// What Info says besides takes a busy engine seconds.
+	version, err := e.ServerVersion(ctx)
 	if err != nil {
 		return fmt.Errorf("docker: %w", err)
 	}
-	e.Version = info.ServerVersion
-	return sameKernel(info.KernelVersion)
+	e.Version = version.Version
+	for _, part := range version.Components {
+		if part.Name == "rootlesskit" {
+			return fmt.Errorf("the Docker engine at %s runs rootless, and niwa cannot reach its containers' addresses; run it as root", e.DaemonHost())
+		}
+	}
+	return sameKernel(version.KernelVersion)
 }
 
 // sameKernel makes sure that the engine is on this machine: dynos share

@@ -37,6 +37,7 @@ func containerName(id string) string { return "niwa-" + id }
 // plan is a container as the engine wants to hear of it, and what its first
 // process is to do.
 type plan struct {
+	uid    int
 	config container.Config
 	host   container.HostConfig
 	task   pid1.Task
@@ -48,7 +49,9 @@ func (r *Runner) plan(spec dyno.Spec, h *home.Home, network string, own *image.I
 	if os.Geteuid() != 0 {
 		uid = os.Geteuid()
 	}
+	noInit := false // whatever the engine's own default
 	p := &plan{
+		uid: uid,
 		config: container.Config{
 			Hostname:    spec.ID,
 			User:        fmt.Sprintf("%d:%d", uid, uid),
@@ -65,6 +68,8 @@ func (r *Runner) plan(spec dyno.Spec, h *home.Home, network string, own *image.I
 		host: container.HostConfig{
 			NetworkMode:    container.NetworkMode(network),
 			LogConfig:      container.LogConfig{Type: "none"},
+			Init:           &noInit,
+			IpcMode:        container.IPCModePrivate,
 			ReadonlyRootfs: spec.Image == "",
 			CapDrop:        []string{"ALL"},
 			SecurityOpt:    []string{"no-new-privileges"},
@@ -153,14 +158,10 @@ func environ(spec dyno.Spec) []string {
 
 // furnish writes what the container finds in the dyno's folder.
 func (p *plan) furnish(spec dyno.Spec, h *home.Home) error {
-	var id int
-	if _, err := fmt.Sscanf(p.config.User, "%d", &id); err != nil {
-		return err
-	}
 	// The dyno's user has a name, without which some programs do not start.
 	for name, text := range map[string]string{
-		"passwd": fmt.Sprintf("root:x:0:0::/root:/usr/sbin/nologin\ndyno:x:%d:%d::%s:/bin/bash\n", id, id, p.task.Dir),
-		"group":  fmt.Sprintf("root:x:0:\ndyno:x:%d:\n", id),
+		"passwd": fmt.Sprintf("root:x:0:0::/root:/usr/sbin/nologin\ndyno:x:%d:%d::%s:/bin/bash\n", p.uid, p.uid, p.task.Dir),
+		"group":  fmt.Sprintf("root:x:0:\ndyno:x:%d:\n", p.uid),
 	} {
 		if err := os.WriteFile(filepath.Join(h.Run, name), []byte(text), 0o444); err != nil {
 			return err

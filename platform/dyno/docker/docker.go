@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,7 +151,7 @@ func check(spec dyno.Spec) error {
 		return errors.New("its app's id is not a uuid")
 	case spec.Output == nil:
 		return errors.New("its output has nowhere to go")
-	case slices.ContainsFunc(slices.Collect(maps.Values(spec.Env)), func(v string) bool { return strings.Contains(v, "\x00") }):
+	case hasNUL(spec.Env):
 		return errors.New("a value in its environment has a NUL")
 	case euid == 0 && spec.UID <= 0:
 		return errors.New("an app must not run as root: give it a Unix user of its own")
@@ -160,6 +159,15 @@ func check(spec dyno.Spec) error {
 		return fmt.Errorf("only root can run it as user %d: start niwa as root, or give it no user", spec.UID)
 	}
 	return nil
+}
+
+func hasNUL(env map[string]string) bool {
+	for _, value := range env {
+		if strings.Contains(value, "\x00") {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Runner) reserve(spec dyno.Spec) (*instance, error) {

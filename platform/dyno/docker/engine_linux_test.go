@@ -109,15 +109,15 @@ func TestADynoThatSomebodyRemovesHasEnded(t *testing.T) {
 	}
 }
 
-// derived is an image with an ENTRYPOINT, a CMD and an ENV.
-func derived(t *testing.T, cfg docker.Config, base string) string {
+// derived is an image with an ENTRYPOINT, a CMD, an ENV and a WORKDIR.
+func derived(t *testing.T, cfg docker.Config, base, dir string) string {
 	t.Helper()
 	made, err := cfg.Engine.ContainerCreate(t.Context(), &container.Config{Image: base, Cmd: []string{"true"}, Labels: cfg.Engine.Labels()}, nil, nil, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	image, err := cfg.Engine.ContainerCommit(t.Context(), made.ID, container.CommitOptions{Config: &container.Config{
-		Entrypoint: []string{"/bin/sh", "-c", "echo args $0 $1"}, Cmd: []string{"one", "two"}, Env: []string{"GREETING=hello", "PATH=/bin"}, WorkingDir: "/bin",
+		Entrypoint: []string{"/bin/sh", "-c", "echo args $0 $1"}, Cmd: []string{"one", "two"}, Env: []string{"GREETING=hello", "PATH=/bin"}, WorkingDir: dir,
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +136,7 @@ func TestAnImageIsRunAsItSays(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec, out := small(t, cfg, tt.command)
-			spec.Image = derived(t, cfg, spec.Image)
+			spec.Image = derived(t, cfg, spec.Image, "/bin")
 			if _, err := r.Start(within(t), spec); err != nil {
 				t.Fatal(err)
 			}
@@ -145,5 +145,18 @@ func TestAnImageIsRunAsItSays(t *testing.T) {
 				t.Errorf("ended as %+v with %q", exit, got)
 			}
 		})
+	}
+}
+
+func TestADynoThatCannotBeRunSaysWhy(t *testing.T) {
+	r, cfg := newRunner(t, withoutStack)
+	spec, out := small(t, cfg, "echo up")
+	spec.Image = derived(t, cfg, spec.Image, "/root/inside")
+	if _, err := r.Start(within(t), spec); err != nil {
+		t.Fatal(err)
+	}
+	exit := <-waiting(t, r, spec.ID)
+	if got := out.String(); exit != (dyno.Exit{Code: 125}) || !strings.Contains(got, "/root/inside") {
+		t.Errorf("ended as %+v with %q", exit, got)
 	}
 }

@@ -11,10 +11,8 @@ import (
 	"github.com/docker/docker/api/types/filters"
 
 	"niwa/platform/dyno"
+	"niwa/platform/dyno/pid1"
 )
-
-// notRun is the exit status of a first process that could not do its task.
-const notRun = 125
 
 // Pauses before the engine is asked again.
 const (
@@ -54,18 +52,19 @@ func (r *Runner) see(d *instance) {
 func (r *Runner) follow(d *instance) (last container.State, err error) {
 	exhausted := false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		info, err := r.inspect(r.ctx, d.spec.ID)
-		switch {
-		case errdefs.IsNotFound(err): // somebody has removed it
-			return container.State{OOMKilled: exhausted}, nil
-		case err == nil && !info.State.Running:
-			last = *info.State
+		last, err := r.look(d)
+		if err == nil && last.Running {
+			var more bool
+			more, err = r.listen(d)
+			exhausted = exhausted || more
+			pause = firstPause
+			if err == nil { // it is said to have ended
+				last, err = r.look(d)
+			}
+		}
+		if err == nil && !last.Running {
 			last.OOMKilled = last.OOMKilled || exhausted
 			return last, nil
-		case err == nil:
-			if exhausted, err = r.listen(d); err == nil {
-				continue // it has ended, which the next look shows
-			}
 		}
 		select {
 		case <-time.After(pause):
@@ -73,6 +72,19 @@ func (r *Runner) follow(d *instance) (last container.State, err error) {
 			return last, r.ctx.Err()
 		}
 	}
+}
+
+// look asks for the state of a dyno's container. One that somebody has removed
+// does not run.
+func (r *Runner) look(d *instance) (container.State, error) {
+	info, err := r.inspect(r.ctx, d.spec.ID)
+	if errdefs.IsNotFound(err) {
+		return container.State{}, nil
+	}
+	if err != nil {
+		return container.State{}, err
+	}
+	return *info.State, nil
 }
 
 // listen listens to what the engine says of a dyno from its start on, until it
@@ -113,8 +125,8 @@ func (d *instance) ended(last container.State) dyno.Exit {
 	if exit, ok := d.home.Ended(); ok {
 		return exit
 	}
-	if last.ExitCode == notRun {
-		return dyno.Exit{Code: notRun}
+	if last.ExitCode == pid1.NotRun {
+		return dyno.Exit{Code: pid1.NotRun}
 	}
 	return killed
 }

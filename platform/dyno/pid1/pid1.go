@@ -88,6 +88,10 @@ const (
 	answerFD = 4
 )
 
+// NotRun is the exit status of a first process that could not do its task: what
+// container engines say when nothing has been run.
+const NotRun = 125
+
 // ready is the answer when the command runs; any other is what went wrong.
 const ready = "ready"
 
@@ -103,38 +107,43 @@ func run(args []string) int {
 	if err != nil {
 		answer(err.Error())
 		fmt.Fprintf(os.Stderr, "%s: %v\n", Name, err)
-		return 125 // as container engines say that nothing has been run
+		return NotRun
 	}
 	answer(ready)
 	return d.live()
 }
 
-// receive reads the task from the file that is the only argument, or else
-// from descriptor 3 and answers on 4.
+// receive reads the task from the file that is the only argument, or else from
+// a Handover.
 func receive(args []string) (task Task, answer func(string), err error) {
-	answer = func(string) {}
 	var data []byte
 	if len(args) > 0 {
+		answer = func(string) {}
 		data, err = os.ReadFile(args[0])
 	} else {
-		syscall.CloseOnExec(taskFD)
-		syscall.CloseOnExec(answerFD)
-		out := os.NewFile(answerFD, "answer")
-		answer = func(text string) {
-			_, _ = io.WriteString(out, text) // nobody is left to tell, at worst
-			out.Close()
-		}
-		in := os.NewFile(taskFD, "task")
-		data, err = io.ReadAll(in)
-		in.Close()
-		if err == nil && len(data) == 0 {
-			err = io.EOF
-		}
+		data, answer, err = takeOver()
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &task)
 	}
 	return task, answer, err
+}
+
+// takeOver is this process's side of a Handover; the error is io.EOF when
+// there was none.
+func takeOver() (data []byte, answer func(string), err error) {
+	syscall.CloseOnExec(taskFD)
+	syscall.CloseOnExec(answerFD)
+	in, out := os.NewFile(taskFD, "task"), os.NewFile(answerFD, "answer")
+	defer in.Close()
+	answer = func(text string) {
+		_, _ = io.WriteString(out, text) // nobody is left to tell, at worst
+		out.Close()
+	}
+	if data, err = io.ReadAll(in); err == nil && len(data) == 0 {
+		err = io.EOF
+	}
+	return data, answer, err
 }
 
 // answerTime is how long a first process may take to get the command going.
