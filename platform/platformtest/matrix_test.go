@@ -116,7 +116,7 @@ func steps() []step {
 		{args: []string{"run", "-a", "garden", "--", "echo $GREETING from $DYNO"}, want: `good evening from run\.\d{4}`},
 		{args: []string{"run", "-a", "garden", "--exit-code", "--no-tty", "--", "sh -c 'exit 3'"}, exit: 3},
 		{args: []string{"run", "-a", "garden", "--no-tty", "--", "cat"}, in: "through the pipe\n", want: `through the pipe`},
-		{args: []string{"run", "-a", "garden", "--", "tty && stty size"}, in: "tty", want: `(?s)/dev/(pts/|ttys)\d+.*33 101`},
+		{args: []string{"run", "-a", "garden", "--", "tty && stty size"}, in: "tty", want: `(?s)/dev/((pts/|ttys)\d+|console).*33 101`},
 		{args: []string{"run", "-a", "garden", "--exit-code", "--", "sh -c 'exit 4'"}, in: "tty", exit: 4},
 		{args: []string{"run:detached", "-a", "garden", "--", "echo detached"}, want: `run\.\d{4}`},
 		{args: []string{"# its output is in the logs"}, does: detached, want: `app\[run\.\d{4}\]: detached`},

@@ -133,6 +133,14 @@ func TestContract(t *testing.T) {
 	}
 }
 
+func TestForRootOnLinuxDynosAreKeptApart(t *testing.T) {
+	need.Root(t)
+	r, _ := newRunner(t)
+	if o := options(t, r); o.Exposed || o.Unlimited {
+		need.Reason(t, "needs namespaces and control groups")
+	}
+}
+
 func TestDynosOutliveTheirPlatform(t *testing.T) {
 	for name := range variants() {
 		t.Run(name, func(t *testing.T) {

@@ -15,7 +15,7 @@ func TestTheImagesHoldWhatTheyStandFor(t *testing.T) {
 		{images.Redis, "redis-server", "--version"}, {images.Redis, "redis-cli", "--version"},
 		{images.Tools, "git", "--version"}, {images.Tools, "psql", "--version"},
 	} {
-		args := append([]string{"run", "--rm", "--network", "none"}, command...)
+		args := []string{"run", "--rm", "--network", "none", "--entrypoint", command[1], command[0], command[2]}
 		if out, err := exec.CommandContext(t.Context(), "docker", args...).CombinedOutput(); err != nil {
 			t.Errorf("%v: %v\n%s", command, err, out)
 		}
