@@ -73,6 +73,11 @@ func inContainers(t *testing.T, dir, image string, procs *proc.Table, connect fu
 	t.Helper()
 	h := home(t, dir, procs)
 	h.Choice, h.Docker = engine.Choice{Mode: engine.Docker, Image: image}, connect
+	t.Cleanup(func() {
+		if err := h.Sweep(context.Background(), ""); err != nil {
+			t.Log(err) // the engine has gone, and its containers with it
+		}
+	})
 	return h
 }
 
