@@ -118,7 +118,7 @@ func run(args []string) int {
 func receive(args []string) (task Task, answer func(string), err error) {
 	var data []byte
 	if len(args) > 0 {
-		answer = func(string) {}
+		answer = func(text string) { task.complain(text) }
 		data, err = os.ReadFile(args[0])
 	} else {
 		data, answer, err = takeOver()
@@ -127,6 +127,18 @@ func receive(args []string) (task Task, answer func(string), err error) {
 		err = json.Unmarshal(data, &task)
 	}
 	return task, answer, err
+}
+
+// complain tells who reads the dyno's output, when nobody else is there to hear
+// why its command does not run.
+func (t Task) complain(text string) {
+	if text == ready || t.Output == "" {
+		return
+	}
+	if out, err := os.OpenFile(t.Output, os.O_RDWR|syscall.O_NOFOLLOW, 0); err == nil {
+		fmt.Fprintf(out, "%s: %s\n", Name, text)
+		(&dyno{out: out}).outlastOutput()
+	}
 }
 
 // takeOver is this process's side of a Handover; the error is io.EOF when
