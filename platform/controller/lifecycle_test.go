@@ -141,7 +141,10 @@ func TestAKillInTheMiddleOfADeployIsTakenUp(t *testing.T) {
 // serving lists the releases of the dynos that the router knows.
 func (f *fixture) serving(t *testing.T) string {
 	t.Helper()
-	e, _ := f.routes.Table().Lookup("garden.localhost")
+	e, ok := f.routes.Table().Lookup("garden.localhost")
+	if !ok {
+		return ""
+	}
 	var versions []string
 	for _, d := range e.Dynos {
 		id := ""
@@ -172,8 +175,9 @@ func (f *fixture) fewest(t *testing.T, first string) (stop func() int) {
 		defer close(done)
 		for {
 			changed := f.routes.Changed()
-			e, _ := f.routes.Table().Lookup("garden.localhost")
-			least = min(least, len(e.Dynos))
+			if e, ok := f.routes.Table().Lookup("garden.localhost"); ok {
+				least = min(least, len(e.Dynos))
+			}
 			select {
 			case <-changed:
 			case <-quit:
