@@ -56,5 +56,18 @@ bench-deploys: export RUNTIME := $(or $(RUNTIME),process)
 bench-deploys:
 	go test -run '^$$' -bench Deploys -benchtime 1x -timeout 4h ./platform/platformtest
 
+# Kills at random moments, by seed, and what becomes of it:
+#   make chaos KILLS=1000 SEED=7 RUNTIME=docker
+.PHONY: chaos
+chaos: export KILLS := $(or $(KILLS),40)
+chaos: export RUNTIME := $(or $(RUNTIME),process)
+chaos:
+	go test -tags chaos -count=1 -v -timeout 4h -run Chaos ./platform/platformtest/chaos
+
+# What an app that attacks its neighbour and the platform gets at.
+.PHONY: escape
+escape:
+	go test -tags escape -count=1 -v -timeout 30m -run 'Escapes|FillsTheDisk' ./platform/platformtest
+
 clean:
 	rm -rf niwa dist

@@ -79,6 +79,9 @@ func arrows() map[string][]string {
 		"platform/build/image/imagetest": {"platform/docker", "platform/platformtest/need"},
 		"platform/platformtest/load":     {},
 		"platform/platformtest/echo":     {"platform/platformtest/load"},
+		"platform/platformtest/chaos":    {"platform", "platform/docker", "platform/instance", "platform/platformtest", "platform/stack"},
+		"platform/platformtest/attacker": {"platform/platformtest/escape"},
+		"platform/platformtest/escape":   {},
 		"platform/dyno/dynotest":         {"platform", "platform/dyno", "platform/platformtest/need"},
 		"addons/addonstest": {"platform", "platform/docker", "platform/pki", "platform/proc", "platform/platformtest/need", "platform/platformtest/standin", "addons",
 			"addons/catalog", "addons/engine"},
@@ -90,7 +93,7 @@ func arrows() map[string][]string {
 // forTests may be imported by the tests of every package: what is made for
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/dyno/dynotest", "platform/build/image/imagetest", "platform/docker/dockertest", "addons/addonstest",
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/platformtest/escape", "platform/dyno/dynotest", "platform/build/image/imagetest", "platform/docker/dockertest", "addons/addonstest",
 		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/pid1"}
 }
 

@@ -2,6 +2,7 @@ package platformtest_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -39,12 +40,18 @@ func runtimes() []string { return []string{instance.Process, instance.Docker} }
 // newSite has version 1 serve from two web dynos.
 func newSite(t testing.TB, runtime string) *site {
 	t.Helper()
+	return newSiteIn(t, platformtest.Dir(t), runtime)
+}
+
+// newSiteIn does so on a data directory that is there.
+func newSiteIn(t testing.TB, data, runtime string) *site {
+	t.Helper()
 	need.Tool(t, "git")
 	if runtime == instance.Docker {
 		imagetest.Engine(t)
 	}
 	s := &site{
-		Program: platformtest.Up(t, platformtest.Build(t), platformtest.Dir(t), "--runtime", runtime),
+		Program: platformtest.Up(t, platformtest.Build(t), data, "--runtime", runtime),
 		dir:     platformtest.Dir(t),
 	}
 	static(t, "echo", s.dir)
@@ -164,6 +171,25 @@ func (s *site) restart(t testing.TB, name string) {
 		}
 		return "", true
 	})
+}
+
+// log is an app's log, of one of its dynos or, with an empty name, of all.
+func (s *site) log(t testing.TB, app, dyno string) string {
+	t.Helper()
+	var session struct {
+		LogplexURL string `json:"logplex_url"`
+	}
+	s.Call(t, "POST", "/apps/"+app+"/log-sessions", map[string]any{"lines": 1500, "dyno": dyno}, &session)
+	resp, err := http.Get(session.LogplexURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // load has clients keep the site busy.

@@ -1,0 +1,198 @@
+package escape
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Done begins the line that a burden prints when it is as heavy as it gets.
+const Done = "the burden is on:"
+
+// burdens are what is a burden to others, by name. Those that can be endured
+// go on until they are stopped.
+func burdens() map[string]func(args []string) error {
+	return map[string]func([]string) error{
+		"fork":    fork,
+		"memory":  fillMemory,
+		"cpu":     spin,
+		"flood":   flood,
+		"disk":    fillDisk,
+		"sockets": sockets,
+		"ports":   ports,
+		"daemon":  daemon,
+		"uncover": func([]string) error { return uncover() },
+		"sleep":   func([]string) error { return sleep() },
+	}
+}
+
+func done(format string, args ...any) { fmt.Println(Done, fmt.Sprintf(format, args...)) }
+
+// sleep is not "select {}", which Go takes for a deadlock.
+func sleep() error {
+	for {
+		time.Sleep(time.Hour)
+	}
+}
+
+// Forked is the command line of what a fork bomb leaves.
+const Forked = "sleep 86399"
+
+// fork becomes a shell that starts three of itself, which do the same, and so
+// on: until there are no more to be had, or 1,093, so that a machine where
+// nothing else is the end of it outlives it.
+func fork([]string) error {
+	const bomb = `bomb() {
+		[ "$1" -lt 6 ] || exec ` + Forked + `
+		for n in 1 2 3; do bomb $(($1 + 1)) & done
+		wait
+	}
+	bomb 1 & bomb 1 & bomb 1 &
+	echo "` + Done + ` it has gone off"
+	wait`
+	return syscall.Exec("/bin/sh", []string{"sh", "-c", bomb}, os.Environ())
+}
+
+// fillMemory takes more and more of it, at less than 2 GB a second.
+func fillMemory([]string) error {
+	const step = 16 << 20
+	var all [][]byte
+	for {
+		more := make([]byte, step)
+		for i := 0; i < len(more); i += 4096 {
+			more[i] = 1
+		}
+		all = append(all, more)
+		if len(all)%8 == 0 {
+			fmt.Printf("%d MB are in use\n", len(all)*step>>20)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func spin([]string) error {
+	threads := 8 * runtime.NumCPU()
+	runtime.GOMAXPROCS(threads)
+	for range threads - 1 {
+		go func() {
+			for n := 0; ; n++ {
+				runtime.KeepAlive(n)
+			}
+		}()
+	}
+	done("%d threads spin", threads-1)
+	return sleep()
+}
+
+// flood writes 100 MB of log lines, as fast as they are taken.
+func flood([]string) error {
+	out := bufio.NewWriterSize(os.Stdout, 64<<10)
+	line := strings.Repeat("water ", 16)
+	for n := range 1_000_000 {
+		if _, err := fmt.Fprintf(out, "%07d%s\n", n, line[:92]); err != nil {
+			return err
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	done("100 MB are written")
+	return nil
+}
+
+// fillDisk writes so many MB, or until there is no room.
+func fillDisk(args []string) error {
+	limit, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	f, err := os.Create("filler")
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 1<<20)
+	size := 0
+	for size < limit && err == nil {
+		if _, err = f.Write(block); err == nil {
+			size++
+		}
+	}
+	done("%d MB are written, %v", size, err)
+	return sleep()
+}
+
+// sockets opens so many connections to an address, says nothing on them, and
+// keeps them.
+func sockets(args []string) error {
+	want, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	var all []net.Conn
+	for len(all) < want && err == nil {
+		var c net.Conn
+		if c, err = net.DialTimeout("tcp", args[0], reach); err == nil {
+			all = append(all, c)
+		}
+	}
+	if err != nil {
+		err = unwrap(err)
+	}
+	done("%d connections are open, %v", len(all), err)
+	return sleep()
+}
+
+// ports listens wherever the ports of dynos may be.
+func ports([]string) error {
+	listening := 0
+	for port := 20_000; port <= 32_000; port++ {
+		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		listening++
+		go impostor(ln)
+	}
+	done("%d ports are taken", listening)
+	return sleep()
+}
+
+func impostor(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\nConnection: close\r\n\r\nimpostor")
+		c.Close()
+	}
+}
+
+// daemon leaves a process behind that has no parent of its own, no terminal,
+// no environment, nothing open, and a name that whoever looks for it knows.
+func daemon(args []string) error {
+	name := args[0]
+	if len(args) > 1 { // the one in between
+		return start(name, "sleep")
+	}
+	if err := start("between", "daemon", name, "between"); err != nil {
+		return err
+	}
+	time.Sleep(200 * time.Millisecond)
+	done("%s has been left behind", name)
+	return nil
+}
+
+func start(name string, args ...string) error {
+	cmd := exec.Command("/proc/self/exe", args...)
+	cmd.Args[0], cmd.Dir, cmd.Env = name, "/", []string{}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd.Start()
+}

@@ -1,0 +1,159 @@
+//go:build escape
+
+package platformtest_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"niwa/platform/platformtest"
+	"niwa/platform/platformtest/escape"
+)
+
+// TestEscapesThatNobodySaidAreOpenFail has an app try whatever it can against
+// another app, the platform and the machine, and prints the table. What
+// succeeds must be a gap that niwa tells of when it starts, or a divergence
+// that is documented.
+func TestEscapesThatNobodySaidAreOpenFail(t *testing.T) {
+	for _, runtime := range runtimes() {
+		t.Run(runtime, func(t *testing.T) {
+			s := newSiege(t, runtime)
+			all := slices.Concat(s.attempts(t), s.burden(t), s.builds(t))
+			t.Logf("on the %s runtime, as user %d\n%s", runtime, os.Geteuid(), table(all))
+			s.judge(t, all)
+		})
+	}
+}
+
+// attempts has mallory try what can be tried at once.
+func (s *siege) attempts(t *testing.T) []escape.Attempt {
+	t.Helper()
+	dyno := s.run(t, "./attacker")
+	s.said(t, dyno, escape.Last)
+	return told(t, s.log(t, "mallory", dyno))
+}
+
+// told reads what the attacker printed.
+func told(t *testing.T, printed string) (all []escape.Attempt) {
+	t.Helper()
+	for line := range strings.Lines(printed) {
+		var a escape.Attempt
+		if i := strings.IndexByte(line, '{'); i < 0 || json.Unmarshal([]byte(line[i:]), &a) != nil {
+			continue
+		}
+		if a.Name == escape.Last {
+			return all
+		}
+		all = append(all, a)
+	}
+	t.Errorf("the attacker did not come to its end:\n%s", printed)
+	return all
+}
+
+func table(all []escape.Attempt) string {
+	var out bytes.Buffer
+	w := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
+	for _, a := range all {
+		outcome := strings.Join(strings.Fields(a.Outcome), " ")
+		fmt.Fprintf(w, "%s\t%s\t%.160s\n", map[bool]string{true: "OPEN", false: "shut"}[a.Succeeded], a.Name, outcome)
+	}
+	w.Flush()
+	return out.String()
+}
+
+// gap is something that dynos are not kept from, and attempts that show it.
+type gap struct {
+	said      string // part of what niwa says at its start, or of DIVERGENCES.md
+	attempts  []string
+	sometimes bool // it may happen that none succeeds
+}
+
+// gaps are all there are, on any machine.
+func gaps() []gap {
+	return []gap{
+		{said: "Dynos share this machine's network", attempts: []string{askDyno, abstractSocket, takePorts, routerConnections, redisConnections, postgresConnections}},
+		{said: "Dynos see the files and processes of this machine", attempts: []string{seeProcesses, otherTmp, listHome}},
+		{said: "Dynos see the files and processes of this machine, as niwa's own user may", attempts: []string{
+			readApp, changeApp, readPlatform, changePlatform, listPlatform, readEngines, throughLinks, makeFiles,
+			readEnvironment, readMemory, traceProcesses, signalProcesses, throughProc, niwaSockets,
+		}},
+		{said: "All dynos run as niwa's own user"}, // which is nothing by itself
+		{said: "The memory of dynos is looked at each second", attempts: []string{hogMemory, hogCPU}, sometimes: true},
+		{said: "Nothing limits the number of a dyno's processes", attempts: []string{forkBomb}},
+		{said: "Nothing limits how much of the disk a dyno fills", attempts: []string{fillDisk}},
+
+		{said: "names of other databases can be seen", attempts: []string{seeNames}},
+		{said: "can use up the connections of", attempts: []string{redisConnections, postgresConnections}},
+	}
+}
+
+// judge compares what succeeded with what is said.
+func (s *siege) judge(t *testing.T, all []escape.Attempt) {
+	t.Helper()
+	divergences, err := os.ReadFile(filepath.Join(platformtest.Root(), "DIVERGENCES.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := s.Output() + string(divergences)
+	open := map[string]bool{}
+	for _, a := range all {
+		if !a.Succeeded {
+			continue
+		}
+		open[a.Name] = true
+		if !slices.ContainsFunc(gaps(), func(g gap) bool { return slices.Contains(g.attempts, a.Name) && strings.Contains(said, g.said) }) {
+			t.Errorf("open, and nobody says so: %s: %s", a.Name, a.Outcome)
+		}
+	}
+	for _, g := range gaps() {
+		shown := slices.ContainsFunc(g.attempts, func(name string) bool { return open[name] })
+		if strings.Contains(said, g.said) && len(g.attempts) > 0 && !shown && !g.sometimes {
+			t.Errorf("said to be open, and is not: %s", g.said)
+		}
+	}
+	for line := range strings.Lines(s.Output()) {
+		sentence, indented := strings.CutPrefix(line, "  ")
+		if indented && !slices.ContainsFunc(gaps(), func(g gap) bool { return strings.HasPrefix(sentence, g.said) }) {
+			t.Errorf("said to be open, and nobody tries it: %s", sentence)
+		}
+	}
+}
+
+// Names of the attempts that may succeed, somewhere.
+const (
+	askDyno             = "ask another app's dyno, past the router"
+	abstractSocket      = "reach another program's abstract socket"
+	niwaSockets         = "connect to niwa's own sockets"
+	takePorts           = "take the ports that dynos would get"
+	routerConnections   = "keep 10,000 connections to the router open"
+	redisConnections    = "use up the connections of another app's Redis"
+	postgresConnections = "use up the connections of Postgres"
+	seeNames            = "see the names of other apps' databases"
+	seeProcesses        = "see another app's processes, or niwa's"
+	readEnvironment     = "read another app's environment, or niwa's"
+	readMemory          = "read another app's memory, or niwa's"
+	traceProcesses      = "trace another app's processes, or niwa"
+	signalProcesses     = "signal another app's processes, or niwa"
+	throughProc         = "reach their files through /proc"
+	otherTmp            = "read what another app has in /tmp, /var/tmp, /dev/shm"
+	readApp             = "read another app's files: dyno, slug, repository, build cache, logs"
+	changeApp           = "change another app's files"
+	readPlatform        = "read the platform's database, key, token and CA key"
+	changePlatform      = "change the platform's files"
+	listPlatform        = "list the platform's directories"
+	readEngines         = "read the data of Postgres and Redis"
+	throughLinks        = "read them through a link in /app"
+	listHome            = "list the home of niwa's user"
+	makeFiles           = "make files in /, /etc, /usr, /opt, /var, the user's home"
+	hogMemory           = "use more than twice a dyno's memory"
+	hogCPU              = "slow other apps down with many threads"
+	forkBomb            = "start more processes than a dyno may"
+	fillDisk            = "fill the disk: 512 MB in /app"
+)
