@@ -129,6 +129,7 @@ func (d *dyno) start(task Task) {
 			Sys:   &syscall.SysProcAttr{Setpgid: ownGroup, Foreground: ownGroup && task.TTY},
 		})
 	}
+	os.Stdin.Close() // who writes to it is to see when the command does not want more
 	if err == nil {
 		return
 	}
@@ -237,7 +238,7 @@ func (d *dyno) reap(options int) bool {
 	switch {
 	case err == syscall.ECHILD:
 		d.alone = true
-	case pid == d.command:
+	case pid > 0 && pid == d.command:
 		d.ended(status)
 	}
 	return err == syscall.EINTR || err == nil && pid != 0
@@ -257,7 +258,7 @@ func (d *dyno) ended(status syscall.WaitStatus) {
 		record.Code, record.Signal = 128+int(status.Signal()), unix.SignalName(status.Signal())
 	}
 	data, _ := json.Marshal(record)               // of a number and a word
-	if _, err := d.exit.Write(data); err != nil { // a full disk: niwa then takes it for killed
+	if _, err := d.exit.Write(data); err != nil { // a full disk: niwa has the exit status if it is the parent
 		fmt.Fprintf(d.out, "%s: %v\n", Name, err)
 	}
 	d.exit.Close()

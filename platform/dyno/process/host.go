@@ -173,11 +173,11 @@ func (h *host) contain(cmd *exec.Cmd, uid int) {
 func (h *host) gaps() []string {
 	gaps := []string{"Dynos share this machine's network: one can connect to whatever listens here, other apps' dynos included."}
 	if h.contained != nil {
-		who := "as far as their users may"
+		who, remedy := "as far as their users may", ""
 		if !h.root {
-			who = "as niwa's own user may"
+			who, remedy = "as niwa's own user may", "; allow unprivileged user namespaces, or start niwa as root"
 		}
-		gaps = append(gaps, fmt.Sprintf("Dynos see the files and processes of this machine, %s, and their /app is not /app, because there are no namespaces for them: %v.", who, h.contained))
+		gaps = append(gaps, fmt.Sprintf("Dynos see the files and processes of this machine, %s, and their /app is not /app, because there are no namespaces for them: %v%s.", who, h.contained, remedy))
 	}
 	if !h.root {
 		gaps = append(gaps, "All dynos run as niwa's own user, because only root can give each app another.")

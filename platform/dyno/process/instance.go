@@ -112,8 +112,8 @@ func (d *instance) guard(memory int64) {
 	}
 }
 
-// ending is how the dyno ended. Its first process leaves no record when it was
-// killed, and everything with it.
+// ending is how the dyno ended. Its first process wrote that down, unless the
+// disk was full, or it was killed and everything with it.
 func (d *instance) ending() dyno.Exit {
 	killed := dyno.Exit{Code: 128 + int(syscall.SIGKILL), Signal: "SIGKILL"}
 	if d.exhausted.Load() || d.group != nil && d.group.Exhausted() {
@@ -122,6 +122,11 @@ func (d *instance) ending() dyno.Exit {
 	}
 	if exit, ok := d.home.Ended(); ok {
 		return exit
+	}
+	if d.proc != nil {
+		if code, signal := d.proc.ExitCode(); code >= 0 { // it has not been adopted
+			return dyno.Exit{Code: code, Signal: signal}
+		}
 	}
 	return killed
 }

@@ -115,9 +115,7 @@ func (r *Runner) takeBack(d *instance, spec dyno.Spec) (err error) {
 		return err
 	}
 	if h.groups != nil {
-		if d.group, err = h.groups.Find(spec.ID); err != nil {
-			return err
-		}
+		d.group = h.groups.Find(spec.ID)
 	}
 	var ok bool
 	if d.proc, ok = r.cfg.Procs.Adopt(procName(spec.ID)); !ok {

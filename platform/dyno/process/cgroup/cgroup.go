@@ -134,15 +134,16 @@ func (t *Tree) Make(id string, l Limits) (*Group, error) {
 	return g, nil
 }
 
-// Find finds the group of a dyno that an earlier platform made.
-func (t *Tree) Find(id string) (*Group, error) {
+// Find finds the group of a dyno that an earlier platform made; nil when it
+// made none.
+func (t *Tree) Find(id string) *Group {
 	g := &Group{t, id}
 	for _, dir := range g.dirs() {
 		if _, err := os.Stat(dir); err != nil {
-			return nil, err
+			return nil
 		}
 	}
-	return g, nil
+	return g
 }
 
 // Sweep kills what is in the groups that keep does not want, and removes
