@@ -33,29 +33,31 @@ type settled struct {
 
 // settle waits until all is as it should be, or tells what is not.
 func (h *harness) settle(ctx context.Context, it hit) error {
-	begin := time.Now()
-	late := time.Now().Add(settleTime / 2)
+	var waited time.Duration
+	late := settleTime / 2
 	for {
+		begin := time.Now()
 		now, findings := h.look(ctx, it)
 		if len(findings) == 0 {
 			h.before = now
 			for _, t := range h.tenants {
 				t.decide(now.observation)
 			}
-			h.report.settled(time.Since(begin))
+			h.report.settled(waited + time.Since(begin))
 			return nil
 		}
-		if time.Now().After(late) {
-			h.Log("      after %v still: %v", time.Since(begin).Round(time.Millisecond), findings)
-			late = late.Add(settleTime / 2)
+		if waited > late {
+			h.Log("      after %v still: %v", waited.Round(time.Millisecond), findings)
+			late += settleTime / 2
 		}
-		if time.Since(begin) > settleTime*time.Duration(h.Patience) {
+		if waited > settleTime*time.Duration(h.Patience) {
 			for _, f := range findings {
 				h.report.found(f)
 			}
-			return h.complaint(it, begin, findings)
+			return h.complaint(it, waited, findings)
 		}
 		time.Sleep(50 * time.Millisecond)
+		waited += min(time.Since(begin), time.Second) // a test that was stopped meanwhile has not waited
 	}
 }
 
@@ -134,9 +136,9 @@ func (h *harness) quoteLogs(b *strings.Builder, findings []finding) {
 }
 
 // complaint is all that one needs to find out what went wrong.
-func (h *harness) complaint(it hit, begin time.Time, findings []finding) error {
+func (h *harness) complaint(it hit, waited time.Duration, findings []finding) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v after %s was killed during %s (niwa is process %d, its keeper %d):\n", time.Since(begin), it.what, it.during, h.niwa.pid, h.keeper.pid())
+	fmt.Fprintf(&b, "%v after %s was killed during %s (niwa is process %d, its keeper %d):\n", waited, it.what, it.during, h.niwa.pid, h.keeper.pid())
 	for _, f := range findings {
 		fmt.Fprintf(&b, "%s: %s\n", f.kind, f.what)
 	}
