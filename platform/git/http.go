@@ -8,6 +8,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -159,6 +160,8 @@ func (s *Server) refuse(c *fiber.Ctx, err error) error {
 		status, message = statusOf(told.ID), told.Message
 	case errors.As(err, &wrong):
 		status, message = wrong.Code, wrong.Message
+	case errors.Is(err, syscall.ENOSPC):
+		status, message = fiber.StatusServiceUnavailable, "The disk that holds niwa's data is full; free some space and try again."
 	default:
 		s.Log.Error("git request failed", "path", strings.Clone(c.Path()), "error", err)
 	}
