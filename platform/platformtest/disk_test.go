@@ -171,12 +171,11 @@ func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultClient.Do(put)
-	if err != nil {
-		t.Fatal(err)
+	// The answer may come, and the connection end, before all has been sent.
+	if resp, err := http.DefaultClient.Do(put); err == nil {
+		resp.Body.Close()
+		ok(t, resp.StatusCode, http.StatusServiceUnavailable)
 	}
-	resp.Body.Close()
-	ok(t, resp.StatusCode, http.StatusServiceUnavailable)
 	for _, command := range []string{"status", "doctor"} {
 		if out, _ := p.Niwa(t, p.Data, command); !strings.Contains(out, "changes and pushes may be refused") {
 			t.Errorf("niwa %s says nothing of it:\n%s", command, out)
