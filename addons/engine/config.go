@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"niwa/platform"
 	"niwa/platform/docker"
@@ -40,7 +39,7 @@ type Home struct {
 	Roots *x509.CertPool // who signs the servers' certificates
 	Locks Locks          // by add-on
 
-	mu         sync.Mutex
+	fetching   Locks       // of one key: who asks for the image
 	containers *containers // nil until they are needed
 }
 

@@ -23,8 +23,11 @@ import (
 // Containers is the launcher of the engine docker. It asks for the image, and
 // pulls it the first time.
 func (h *Home) Containers(ctx context.Context) (Launcher, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	unlock, err := h.fetching.Lock(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if h.containers != nil {
 		return h.containers, nil
 	}

@@ -94,3 +94,81 @@ func TestTheExternalEngineKeepsTheContract(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatAnAdministratorLacksIsSaid(t *testing.T) {
+	server := serverOf(t, engine.Native)
+	config := addonstest.NewHome(t).Config(engine.External)
+	config.URL = server.administrator(t, "clerk", "createdb")
+	p, err := postgres.New(t.Context(), config)
+	if err != nil {
+		t.Fatalf("the platform must come up all the same: %v", err)
+	}
+	t.Cleanup(func() { _ = p.Close(context.Background()) })
+	_, err = p.Provision(t.Context(), addons.Request{ID: uuid.NewString()})
+	if err == nil || !strings.Contains(err.Error(), `alter role "clerk" createdb createrole`) {
+		t.Errorf("got %v", err)
+	}
+	secret := parseURL(t, config.URL).Password
+	if strings.Contains(err.Error(), secret) {
+		t.Error("the error holds the password")
+	}
+}
+
+func TestDatabasesStayWhereTheyWereMade(t *testing.T) {
+	server := serverOf(t, engine.Native)
+	home := addonstest.NewHome(t)
+	reopen := func(mode engine.Mode, url string) *postgres.Provider {
+		t.Helper()
+		config := home.Config(mode)
+		config.URL = url
+		p, err := postgres.New(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	closed := func(p *postgres.Provider) {
+		t.Helper()
+		if err := p.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := reopen(engine.Auto, "")
+	here, url := provision(t, p)
+	execute(t, parseURL(t, url+"?sslmode=require"), "create table kept ()")
+	closed(p)
+
+	p = reopen(engine.Auto, server.url)
+	there, other := provision(t, p)
+	if parseURL(t, other).Port == parseURL(t, url).Port {
+		t.Error("a new database was made here, though a server elsewhere is named")
+	}
+	execute(t, parseURL(t, url+"?sslmode=require"), "select from kept")
+	closed(p)
+
+	for _, c := range []struct {
+		mode engine.Mode
+		url  string
+		id   string // that cannot be had
+		want string
+	}{
+		{engine.Auto, "", there, "--postgres-url"},
+		{engine.External, server.url, here, "--engines auto"},
+	} {
+		p = reopen(c.mode, c.url)
+		for _, id := range []string{here, there} {
+			_, err := p.Info(t.Context(), id, addons.Plan{})
+			if lost := id == c.id; (err != nil) != lost || lost && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("--engines %s: %v", c.mode, err)
+			}
+		}
+		closed(p)
+	}
+	p = reopen(engine.Auto, server.url)
+	for _, id := range []string{here, there} {
+		if err := p.Deprovision(t.Context(), id); err != nil {
+			t.Error(err)
+		}
+	}
+	closed(p)
+}

@@ -95,6 +95,7 @@ func Outlive(t *testing.T, open Opener, left func(t *testing.T, place string), o
 		"a dyno that is adopted goes on as before":                 adoptRunning,
 		"a dyno that ended while nobody watched is adopted":        adoptEnded,
 		"a dyno waits with what nobody reads":                      adoptFull,
+		"a dyno that uses twice its memory is killed":              adoptExhausted,
 		"what is not adopted is swept":                             sweep,
 		"what cannot be adopted is said, and swept":                adoptNone,
 		"a dyno that was killed while nobody watched is no dyno":   adoptKilled,
@@ -274,6 +275,19 @@ func adoptEnded(t *testing.T, s *scene) {
 				t.Errorf("ended as %+v with %q", exit, r.out.String())
 			}
 		})
+	}
+}
+
+// adoptExhausted has a dyno use too much while nobody watches, or just after.
+func adoptExhausted(t *testing.T, s *scene) {
+	dir, goOn := stage(t)
+	spec := &dyno.Spec{Dir: dir, Limits: dyno.Limits{Memory: 64 * mega}, Command: `exec 8<>go; echo up; read line <&8; ` + hog(200*mega) + `; sleep 600`}
+	s.crash(t, spec)
+	goOn()
+	s.reopen(t)
+	r, _ := s.adopt(t, spec)
+	if exit := r.wait(t); exit != (dyno.Exit{Code: 137, Signal: "SIGKILL", Exhausted: true}) {
+		t.Errorf("ended as %+v", exit)
 	}
 }
 

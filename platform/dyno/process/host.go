@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -42,7 +41,8 @@ func (r *Runner) examine() (*host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("folder for dynos: %w", err)
 	}
-	h := &host{root: os.Geteuid() == 0, hide: resolved(slices.Concat(runtimeDirs(), r.cfg.Hide, []string{r.cfg.Dir})), show: slices.Concat(r.cfg.Show, needed())}
+	h := &host{root: os.Geteuid() == 0, show: slices.Concat(r.cfg.Show, needed())}
+	h.hide = resolved(slices.Concat(runtimeDirs(), r.cfg.Hide, []string{r.cfg.Dir}))
 	h.userns = !h.root
 	h.contained = h.try(r.cfg)
 	h.userns = h.userns && h.contained == nil
@@ -52,81 +52,6 @@ func (r *Runner) examine() (*host, error) {
 		h.groups, h.ungrouped = cgroup.Open(r.cfg.Platform)
 	}
 	return h, nil
-}
-
-// runtimeDirs are where the services of a machine have their sockets. Some
-// would do for niwa's user what niwa keeps its dynos from.
-func runtimeDirs() []string { return []string{"/run", "/var/run"} }
-
-// needed is what programs use of runtimeDirs: the addresses of name servers,
-// and on some systems the programs themselves.
-func needed() []string {
-	return []string{"/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman", "/run/nscd", "/run/current-system"}
-}
-
-// covers hide what no dyno is to see, but what Config.Show names. Where path,
-// which is where a dyno's programs are, leads into what is hidden, as it does
-// into people's homes, the folder above the bin stays too.
-func (h *host) covers(path string) []pid1.Mount {
-	var mounts []pid1.Mount
-	for _, hidden := range h.hide {
-		mounts = append(mounts, pid1.Mount{To: hidden})
-		mounts = append(mounts, h.below(hidden, append(prefixes(hidden, path), h.show...))...)
-	}
-	return mounts
-}
-
-// prefixes are the folders that hold the bins of a PATH.
-func prefixes(hidden, path string) (dirs []string) {
-	for _, bin := range filepath.SplitList(path) {
-		dir := filepath.Dir(filepath.Clean(bin))
-		if dir == hidden {
-			dir = bin
-		}
-		dirs = append(dirs, dir)
-	}
-	return dirs
-}
-
-// below shows those paths that are in a hidden folder, by either of their
-// names. What is hidden in them is hidden later by its own name, and here by
-// the other.
-func (h *host) below(hidden string, paths []string) (mounts []pid1.Mount) {
-	seen := map[string]bool{}
-	for _, path := range paths {
-		real, err := filepath.EvalSymlinks(path)
-		if err != nil {
-			continue // there is nothing
-		}
-		for _, name := range []string{filepath.Clean(path), real} {
-			if !strings.HasPrefix(name, hidden+"/") || seen[name] {
-				continue
-			}
-			seen[name] = true
-			mounts = append(mounts, pid1.Mount{From: name, To: name})
-			for _, inner := range h.hide {
-				if rest, ok := strings.CutPrefix(inner, real+"/"); ok && name != real {
-					mounts = append(mounts, pid1.Mount{To: filepath.Join(name, rest)})
-				}
-			}
-		}
-	}
-	return mounts
-}
-
-// tmps are the folders that each dyno has its own of.
-func tmps() []string { return []string{"/tmp", "/var/tmp"} }
-
-// resolved are the paths without links, each once, and only what is there and
-// not the dyno's own in any case.
-func resolved(paths []string) (all []string) {
-	for _, path := range paths {
-		real, err := filepath.EvalSymlinks(path)
-		if err == nil && !slices.Contains(all, real) && !slices.Contains(tmps(), real) {
-			all = append(all, real)
-		}
-	}
-	return all
 }
 
 // tryTime bounds the trial.
@@ -150,11 +75,12 @@ func (h *host) try(cfg Config) (err error) {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("namespaces: %w", err)
 	}
-	err = handover.Do(ctx)
-	if err != nil {
+	if err := handover.Do(ctx); err != nil {
 		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		return err
 	}
-	return errors.Join(err, cmd.Wait())
+	return cmd.Wait()
 }
 
 // nobody is a user that has no app.

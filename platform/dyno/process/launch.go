@@ -130,11 +130,11 @@ func (r *Runner) takeBack(d *instance, spec dyno.Spec) (err error) {
 	return nil
 }
 
-// takeRemains adopts a dyno that has ended by itself: its first process wrote
-// down how, and left when all output had been read.
+// takeRemains adopts a dyno that has ended: its first process wrote down how,
+// and left when all output had been read; or the kernel did, for its memory.
 func (r *Runner) takeRemains(d *instance, spec dyno.Spec) error {
 	d.proc = nil
-	if _, ok := d.home.Ended(); !ok {
+	if _, ok := d.home.Ended(); !ok && (d.group == nil || !d.group.Exhausted()) {
 		return errors.New("it was killed")
 	}
 	if _, err := r.cfg.Procs.Sweep(procName(spec.ID)); err != nil {
@@ -177,32 +177,6 @@ func (r *Runner) task(h *host, d *instance, spec dyno.Spec) pid1.Task {
 	}
 	task.Env = append(task.Env, "HOME="+task.Dir) // the last of a name counts
 	return task
-}
-
-// sandbox is what a dyno sees of the machine: what any does, and its own.
-func (h *host) sandbox(d *instance, spec dyno.Spec, path string) *pid1.Sandbox {
-	s := &pid1.Sandbox{Root: d.home.Dir}
-	show := func(from, to string, write bool) {
-		s.Mounts = append(s.Mounts, pid1.Mount{From: from, To: to, Write: write})
-	}
-	for _, tmp := range tmps() {
-		show(d.home.Tmp, tmp, true)
-		s.Mounts = append(s.Mounts, h.below(tmp, prefixes(tmp, path))...)
-	}
-	s.Mounts = append(s.Mounts, h.covers(path)...)
-	show(d.home.App, "/app", true)
-	if spec.Dir != "" { // third-party buildpacks write to /app all the same
-		show(d.home.Work, d.home.Work, true)
-	}
-	if spec.Limits.Memory > 0 {
-		show(d.home.MemInfo, "/proc/meminfo", false)
-	}
-	if spec.Limits.Memory > 0 && d.group != nil { // it may use more, but is not to plan on it
-		for _, file := range d.group.LimitFiles() {
-			show(d.home.MemLimit, file, false)
-		}
-	}
-	return s
 }
 
 // checkEnv finds what an environment cannot hold.

@@ -98,13 +98,21 @@ func TestWhatIsHiddenIsOutOfReach(t *testing.T) {
 	if err := os.Symlink(people, link); err != nil {
 		t.Fatal(err)
 	}
+	shut := filepath.Join(people, "shut")
+	put(t, filepath.Join(shut, "tools/bin/secret-tool"), "#!/bin/sh\necho s3cret\n")
+	if err := os.Chmod(shut, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	r := contained(t, process.Config{
-		Path: link + "/tools/bin:" + path,
+		Path: link + "/tools/bin:" + shut + "/tools/bin:" + path,
 		Hide: []string{link, filepath.Join(people, "tools/niwa"), filepath.Join(people, "file"), "/no/such/folder"},
 		Show: []string{filepath.Join(people, "certs/ca.pem")},
 	})
 	command := "cd / && tool; cat " + people + "/certs/ca.pem; cat $THERE/.ssh/key $THERE/file $THERE/tools/niwa/token; ls -A $THERE/tools/niwa; touch $THERE/new"
 	for _, there := range []string{people, link} {
+		if os.Geteuid() == 0 { // otherwise the dyno's user is the one who shut it
+			command += "; secret-tool"
+		}
 		out := run(t, r, dyno.Spec{Command: "(" + command + ") 2>/dev/null", Env: map[string]string{"THERE": there}})
 		if out != "the tool works\na certificate\n" {
 			t.Errorf("at %s a dyno sees %q", there, out)
