@@ -101,12 +101,11 @@ type Result struct {
 	Checksum     string            // SHA256:hex of the slug
 	Buildpacks   []string          // names or URLs of those used, in order
 	Description  string            // what the last buildpack calls the app: Go
-	Addons       []string          // plans that bin/release wants for a first release
 	Config       map[string]string // config vars that a first release sets where unset
+	Setup        []manifest.Addon  // add-ons that bin/release or heroku.yml wants for a first release
 
 	// Of the container stack, which makes no file at SlugPath.
 	Images map[string]platform.Image // by process type
-	Setup  []manifest.Addon          // add-ons that heroku.yml wants for a first release
 }
 
 // Builder builds. Builds of different apps run at the same time, those of one
@@ -221,7 +220,7 @@ func (j *job) do(ctx context.Context) (Result, error) {
 	}
 	// Only the last buildpack speaks for the app, as on Heroku:
 	// https://devcenter.heroku.com/articles/using-multiple-buildpacks-for-an-app
-	result.Addons, result.Config = defaults.Addons, defaults.ConfigVars
+	result.Setup, result.Config = defaults.setup(), defaults.ConfigVars
 	if result.ProcessTypes, err = j.processTypes(defaults); err != nil {
 		return Result{}, err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"niwa/platform/build/manifest"
 )
 
 // release is what bin/release says of an app.
@@ -51,6 +53,13 @@ func parseRelease(text []byte) (release, error) {
 		}
 	}
 	return r, nil
+}
+
+func (r release) setup() (all []manifest.Addon) {
+	for _, plan := range r.Addons {
+		all = append(all, manifest.Addon{Plan: plan})
+	}
+	return all
 }
 
 // firstFault is the first of what a YAML decoder has to say.

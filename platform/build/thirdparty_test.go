@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"niwa/platform/build/manifest"
+
 	"niwa/platform/platformtest/need"
 )
 
@@ -76,7 +78,7 @@ func TestBuildpacksOfOthersRunUnchangedFromTarballAndGit(t *testing.T) {
 		ProcessTypes: map[string]string{"web": "bin/mine", "console": "irb"},
 		Buildpacks:   []string{url + "/bonsai.tgz", strings.Replace(withPassword, "s3cret", "xxxxx", 1) + "/git/moss.git#v1"},
 		Description:  "Moss",
-		Addons:       []string{"heroku-redis:mini"},
+		Setup:        []manifest.Addon{{Plan: "heroku-redis:mini"}},
 		Config:       map[string]string{"FROM": "Moss"},
 		Size:         result.Size, Checksum: result.Checksum,
 	}

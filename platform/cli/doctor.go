@@ -68,9 +68,26 @@ func examine(ctx context.Context, opts *options) []finding {
 	if err == nil {
 		return append(findings, finding{"niwa", "ok", fmt.Sprintf("runs already (pid %d), so its ports are taken", rec.PID)})
 	}
+	return append(findings, ports(opts)...)
+}
+
+// ports checks that a niwa could listen where it is to. A router that runs
+// alone has the router's ports rightly.
+func ports(opts *options) (findings []finding) {
+	routers, err := alone(opts.Data)
+	if err != nil {
+		findings = append(findings, finding{"router alone", "note", err.Error()})
+	}
+	for _, r := range routers {
+		findings = append(findings, finding{"router alone", "ok", r + "; start niwa with --no-router"})
+	}
 	for _, s := range opts.settings {
 		switch s.flag {
-		case "api", "router", "router-tls":
+		case "router", "router-tls":
+			if len(routers) == 0 {
+				findings = append(findings, port(s))
+			}
+		case "api":
 			findings = append(findings, port(s))
 		}
 	}

@@ -11,9 +11,9 @@ import (
 	"niwa/platform/store"
 )
 
-// setUp adds the add-ons that heroku.yml wants to an app that was never
-// deployed, and waits for them: the release phase may need them. Heroku does
-// it when an app is made of its manifest; by then the official client has,
+// setUp adds the add-ons that heroku.yml or a buildpack wants to an app that
+// was never deployed, and waits for them: the release phase may need them.
+// Heroku does the first when an app is made of its manifest; by then the official client has,
 // with "heroku create --manifest", so what is there already is left alone.
 func (c *Controller) setUp(ctx context.Context, app platform.App, wanted []manifest.Addon, out io.Writer) error {
 	missing, err := c.missingAddons(ctx, app.ID, wanted)

@@ -142,11 +142,11 @@ func TestARouterAloneOutlivesThePlatformAndIsSpokenOf(t *testing.T) {
 	s, a, up := newSiteAlone(t, "process")
 	spokenOf := fmt.Sprintf("%s and %s (pid %d, ", s.Router, s.RouterTLS, a.cmd.Process.Pid)
 	for _, command := range []struct {
-		name   string
 		status int
-	}{{"status", 0}, {"down", 0}, {"status", 1}} {
-		if out, status := s.Niwa(t, s.Data, command.name); status != command.status || !strings.Contains(out, spokenOf) {
-			t.Errorf("niwa %s: exit status %d, and nothing of the router:\n%s", command.name, status, out)
+		args   []string
+	}{{0, []string{"status"}}, {0, []string{"down"}}, {1, []string{"status"}}, {0, []string{"doctor", "--api", "localhost:0"}}} {
+		if out, status := s.Niwa(t, s.Data, command.args...); status != command.status || !strings.Contains(out, spokenOf) {
+			t.Errorf("niwa %s: exit status %d, and nothing of the router:\n%s", command.args, status, out)
 		}
 	}
 	answered := make(chan string, 1)

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -145,6 +146,9 @@ func (s *Stack) RemoveOthers(ctx context.Context) error {
 			continue
 		}
 		for _, name := range i.RepoTags {
+			if !strings.HasPrefix(name, repository+":") {
+				continue // somebody else's name for it
+			}
 			_, err := s.engine.ImageRemove(ctx, name, image.RemoveOptions{})
 			switch {
 			case err == nil:
