@@ -42,8 +42,9 @@ func sleep() error {
 	}
 }
 
-// Forked is the command line of what a fork bomb leaves.
-const Forked = "sleep 86399"
+// Forked is the command line of what a fork bomb leaves. It ends by itself, for
+// where nothing else would end it.
+const Forked = "sleep 20.0625"
 
 // fork becomes a shell that starts three of itself, which do the same, and so
 // on: until there are no more to be had, or 1,093, so that a machine where
