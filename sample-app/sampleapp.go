@@ -11,8 +11,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"embed"
+	"encoding/json"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 //go:generate go test . -count=1 -run ^TestZipsEqualTheirFolders$ -update
@@ -20,11 +22,43 @@ import (
 //go:embed *.zip
 var zips embed.FS
 
+// Sample is what an app's own app.json says of it.
+type Sample struct {
+	Language    string   `json:"-"` // the name of its folder
+	Description string   `json:"description"`
+	Keywords    []string `json:"keywords"` // the language, its framework, its services
+}
+
+// Samples lists the apps by language.
+func Samples() ([]Sample, error) {
+	names, err := fs.Glob(zips, "*.zip")
+	if err != nil {
+		return nil, err
+	}
+	var all []Sample
+	for _, name := range names {
+		s := Sample{Language: strings.TrimSuffix(name, ".zip")}
+		tree, err := Open(s.Language)
+		if err != nil {
+			return nil, err
+		}
+		text, err := fs.ReadFile(tree, "app.json")
+		if err == nil {
+			err = json.Unmarshal(text, &s)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("app.json of the sample in %s: %w", s.Language, err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // Open returns the folder of the app in a language: "go".
 func Open(lang string) (fs.FS, error) {
 	data, err := zips.ReadFile(lang + ".zip")
 	if err != nil {
-		return nil, fmt.Errorf("there is no sample app in %q", lang)
+		return nil, fmt.Errorf("there is no sample app in %q; \"niwa samples\" lists those there are", lang)
 	}
 	return zip.NewReader(bytes.NewReader(data), int64(len(data)))
 }

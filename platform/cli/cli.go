@@ -63,6 +63,7 @@ func newRoot(program Program) *cobra.Command {
 		upCommand(opts, program),
 		routerCommand(opts, program),
 		demoCommand(opts, program),
+		samplesCommand(),
 		envCommand(opts),
 		herokuCommand(opts),
 		doctorCommand(opts),

@@ -15,25 +15,27 @@ import (
 )
 
 func demoCommand(opts *options, program Program) *cobra.Command {
+	lang := lessonLang
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the platform with the lesson's app deployed: niwa up, and something to look at",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			source, err := sampleapp.Tarball(lang) // before anything is started
+			if err != nil {
+				return err
+			}
 			return serve(cmd, opts, program, func(ctx context.Context) error {
-				return teach(ctx, opts, cmd.OutOrStdout())
+				return teach(ctx, opts, lang, source, cmd.OutOrStdout())
 			})
 		},
 	}
 	opts.bindServer(cmd.Flags())
+	cmd.Flags().StringVar(&lang, "lang", lang, "`LANGUAGE` of the app; \"niwa samples\" lists them")
 	return cmd
 }
 
-func teach(ctx context.Context, opts *options, out io.Writer) error {
-	source, err := sampleapp.Tarball("go")
-	if err != nil {
-		return err
-	}
+func teach(ctx context.Context, opts *options, lang string, source []byte, out io.Writer) error {
 	rec, err := instance.ReadRecord(opts.Data)
 	if err != nil {
 		return err
@@ -42,15 +44,18 @@ func teach(ctx context.Context, opts *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	l := lesson{client: client.New(rec.API, token), router: rec.Router, domain: opts.Domain, source: source, out: out}
+	l := lesson{
+		client: client.New(rec.API, token), router: rec.Router, domain: opts.Domain,
+		name: lessonName(lang), lang: lang, source: source, out: out,
+	}
 	if err := l.run(ctx); err != nil {
 		return fmt.Errorf("the lesson is not complete: %w", err)
 	}
-	app, err := l.client.App(ctx, lessonApp)
+	app, err := l.client.App(ctx, l.name)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, nextSteps(self(opts), strings.TrimSuffix(app.WebURL, "/")))
+	fmt.Fprint(out, nextSteps(self(opts), l.name, strings.TrimSuffix(app.WebURL, "/")))
 	return nil
 }
 
@@ -63,22 +68,22 @@ func self(opts *options) string {
 	return name
 }
 
-func nextSteps(niwa, app string) string {
+func nextSteps(niwa, name, url string) string {
 	steps := `
-The app answers at APP/, from Postgres with a Redis cache before it.
+The app answers at URL/, from Postgres with a Redis cache before it.
 In another terminal, try:
 
-  curl -i APP/users -d '{"name":"Ada","email":"ada@example.com"}' -H 'Content-Type: application/json'
-  curl -i APP/users/1            twice: X-Cache says miss, then hit
+  curl -i URL/users -d '{"name":"Ada","email":"ada@example.com"}' -H 'Content-Type: application/json'
+  curl -i URL/users/1            twice: X-Cache says miss, then hit
 
-  NIWA heroku logs --tail --app users
-  NIWA heroku ps:scale web=2 --app users
-  NIWA heroku pg:psql --app users
-  NIWA heroku run bash --app users
+  NIWA heroku logs --tail --app APP
+  NIWA heroku ps:scale web=2 --app APP
+  NIWA heroku pg:psql --app APP
+  NIWA heroku run bash --app APP
 
   eval "$(NIWA env)"     then heroku and git push heroku main work as they are
 
 Ctrl-C stops everything; the next start finds it as it was.
 `
-	return strings.NewReplacer("APP", app, "NIWA", niwa).Replace(steps)
+	return strings.NewReplacer("URL", url, "APP", name, "NIWA", niwa).Replace(steps)
 }

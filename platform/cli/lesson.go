@@ -20,11 +20,22 @@ type lesson struct {
 	client *client.Client
 	router string // URL
 	domain string
+	name   string // of the app
+	lang   string
 	source []byte // of the app, a tar.gz
 	out    io.Writer
 }
 
-const lessonApp = "users"
+// lessonName is the name of the sample in a language: the lesson's own is
+// users, and others are beside it.
+func lessonName(lang string) string {
+	if lang == lessonLang {
+		return "users"
+	}
+	return "users-" + lang
+}
+
+const lessonLang = "go"
 
 // readerCredential is attached as REDIS_READER: the read path of the app may
 // look into the cache and write nothing.
@@ -32,7 +43,7 @@ const readerCredential = "readonly"
 
 func (l lesson) run(ctx context.Context) error {
 	if err := l.app(ctx); err != nil {
-		return fmt.Errorf("creating the app %s: %w", lessonApp, err)
+		return fmt.Errorf("creating the app %s: %w", l.name, err)
 	}
 	if _, err := l.addon(ctx, "heroku-postgresql", "essential-0"); err != nil {
 		return err
@@ -54,10 +65,10 @@ func (l lesson) run(ctx context.Context) error {
 }
 
 func (l lesson) app(ctx context.Context) error {
-	_, err := l.client.App(ctx, lessonApp)
+	_, err := l.client.App(ctx, l.name)
 	if client.IsNotFound(err) {
-		_, err = l.client.CreateApp(ctx, lessonApp)
-		l.say("created the app %s", lessonApp)
+		_, err = l.client.CreateApp(ctx, l.name)
+		l.say("created the app %s", l.name)
 	}
 	return err
 }
@@ -67,7 +78,7 @@ func (l lesson) addon(ctx context.Context, service, plan string) (client.Addon, 
 	addon, err := l.existingAddon(ctx, service)
 	if err == nil && addon.ID == "" {
 		l.say("creating %s:%s", service, plan)
-		addon, err = l.client.CreateAddon(ctx, lessonApp, service+":"+plan)
+		addon, err = l.client.CreateAddon(ctx, l.name, service+":"+plan)
 	}
 	if err != nil {
 		return client.Addon{}, fmt.Errorf("creating %s:%s: %w", service, plan, err)
@@ -82,7 +93,7 @@ func (l lesson) addon(ctx context.Context, service, plan string) (client.Addon, 
 		}
 		found, err := l.client.Addon(ctx, addon.ID)
 		if client.IsNotFound(err) || err == nil && found.State != platform.AddonProvisioned && found.State != platform.AddonProvisioning {
-			return false, errors.New("it could not be provisioned; \"niwa heroku logs --app " + lessonApp + "\" says why")
+			return false, errors.New("it could not be provisioned; \"niwa heroku logs --app " + l.name + "\" says why")
 		}
 		if err == nil {
 			addon = found
@@ -96,7 +107,7 @@ func (l lesson) addon(ctx context.Context, service, plan string) (client.Addon, 
 }
 
 func (l lesson) existingAddon(ctx context.Context, service string) (client.Addon, error) {
-	addons, err := l.client.Addons(ctx, lessonApp)
+	addons, err := l.client.Addons(ctx, l.name)
 	for _, a := range addons {
 		if a.Service.Name == service && a.State != platform.AddonDeprovisioning && a.State != platform.AddonDeprovisioned {
 			return a, nil
@@ -107,7 +118,7 @@ func (l lesson) existingAddon(ctx context.Context, service string) (client.Addon
 
 func (l lesson) reader(ctx context.Context, redis client.Addon) error {
 	const name = "REDIS_READER"
-	attachments, err := l.client.Attachments(ctx, lessonApp)
+	attachments, err := l.client.Attachments(ctx, l.name)
 	if err != nil {
 		return err
 	}
@@ -117,7 +128,7 @@ func (l lesson) reader(ctx context.Context, redis client.Addon) error {
 		}
 	}
 	l.say("attaching %s as %s, with a credential that can only read", redis.Name, name)
-	_, err = l.client.Attach(ctx, lessonApp, redis.Name, name, readerCredential)
+	_, err = l.client.Attach(ctx, l.name, redis.Name, name, readerCredential)
 	return err
 }
 
@@ -125,17 +136,17 @@ func (l lesson) reader(ctx context.Context, redis client.Addon) error {
 func (l lesson) deploy(ctx context.Context) error {
 	// Looks like a commit, where one is expected.
 	version := fmt.Sprintf("%x", sha256.Sum256(l.source))[:40]
-	build, ok, err := l.client.LatestBuild(ctx, lessonApp)
+	build, ok, err := l.client.LatestBuild(ctx, l.name)
 	if err != nil {
-		return fmt.Errorf("looking for the last build of %s: %w", lessonApp, err)
+		return fmt.Errorf("looking for the last build of %s: %w", l.name, err)
 	}
 	if ok && build.SourceBlob.Version == version {
 		if l.built(ctx, build) == nil {
 			return nil
 		}
 	}
-	l.say("deploying sample-app/go as %s", lessonApp)
-	if build, err = l.client.CreateBuild(ctx, lessonApp, l.source, version); err != nil {
+	l.say("deploying sample-app/%s as %s", l.lang, l.name)
+	if build, err = l.client.CreateBuild(ctx, l.name, l.source, version); err != nil {
 		return fmt.Errorf("starting the build: %w", err)
 	}
 	if err := l.client.Stream(ctx, build.OutputStreamURL, l.out); err != nil {
@@ -147,7 +158,7 @@ func (l lesson) deploy(ctx context.Context) error {
 // built waits for the build and the release that it makes.
 func (l lesson) built(ctx context.Context, build client.Build) error {
 	return await(ctx, 20*time.Minute, func(time.Duration) (bool, error) {
-		b, err := l.client.Build(ctx, lessonApp, build.ID)
+		b, err := l.client.Build(ctx, l.name, build.ID)
 		if err != nil {
 			return false, err
 		}
@@ -157,9 +168,9 @@ func (l lesson) built(ctx context.Context, build client.Build) error {
 		case b.Status != platform.Succeeded || b.Release == nil:
 			return false, nil
 		}
-		r, err := l.client.Release(ctx, lessonApp, b.Release.ID)
+		r, err := l.client.Release(ctx, l.name, b.Release.ID)
 		if err == nil && r.Status == platform.Failed {
-			err = fmt.Errorf("release v%d failed; \"niwa heroku releases:output --app %s\" says why", r.Version, lessonApp)
+			err = fmt.Errorf("release v%d failed; \"niwa heroku releases:output --app %s\" says why", r.Version, l.name)
 		}
 		return r.Status == platform.Succeeded, err
 	})
@@ -170,7 +181,7 @@ func (l lesson) dyno(ctx context.Context) error {
 	state := "not there"
 	progress := ticker{every: 5 * time.Second}
 	err := await(ctx, 2*time.Minute, func(waited time.Duration) (bool, error) {
-		dynos, err := l.client.Dynos(ctx, lessonApp)
+		dynos, err := l.client.Dynos(ctx, l.name)
 		if err != nil {
 			return false, err
 		}
@@ -180,7 +191,7 @@ func (l lesson) dyno(ctx context.Context) error {
 			}
 		}
 		if state == platform.DynoCrashed {
-			return false, fmt.Errorf("web.1 crashed; \"niwa heroku logs --app %s\" says why", lessonApp)
+			return false, fmt.Errorf("web.1 crashed; \"niwa heroku logs --app %s\" says why", l.name)
 		}
 		if state != platform.DynoUp && progress.due(waited) {
 			l.say("waiting for web.1, which is %s (%s)", state, waited.Truncate(time.Second))
@@ -188,7 +199,7 @@ func (l lesson) dyno(ctx context.Context) error {
 		return state == platform.DynoUp, nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("web.1 is %s: %w; \"niwa heroku ps:scale web=1 --app %s\" starts it", state, err, lessonApp)
+		return fmt.Errorf("web.1 is %s: %w; \"niwa heroku ps:scale web=1 --app %s\" starts it", state, err, l.name)
 	}
 	return err
 }
@@ -199,14 +210,14 @@ func (l lesson) answer(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	req.Host = lessonApp + "." + l.domain
+	req.Host = l.name + "." + l.domain
 	resp, err := (&http.Client{Transport: &http.Transport{}, Timeout: 30 * time.Second}).Do(req)
 	if err != nil {
-		return fmt.Errorf("asking %s through the router: %w", lessonApp, err)
+		return fmt.Errorf("asking %s through the router: %w", l.name, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers its health check with %s; \"niwa heroku logs --app %s\" says why", lessonApp, resp.Status, lessonApp)
+		return fmt.Errorf("%s answers its health check with %s; \"niwa heroku logs --app %s\" says why", l.name, resp.Status, l.name)
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (s *scripted) start(t *testing.T) lesson {
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	return lesson{
-		client: client.New(server.URL, "t0ken"), router: server.URL, domain: "localhost",
+		client: client.New(server.URL, "t0ken"), router: server.URL, domain: "localhost", name: "users", lang: "go",
 		source: []byte("a tarball"), out: io.Discard,
 	}
 }
@@ -266,5 +266,17 @@ func TestAFailedDeployIsTriedAgain(t *testing.T) {
 				t.Errorf("%d builds, want 2", len(s.builds))
 			}
 		})
+	}
+}
+
+func TestSamplesAreListedAndDeployedByLanguage(t *testing.T) {
+	t.Parallel()
+	out, _, status := niwa(t, nil, "samples")
+	if status != 0 || !strings.Contains(out, "go  go, fiber") {
+		t.Errorf("exit status %d, %q", status, out)
+	}
+	_, problem, status := niwa(t, nil, "demo", "--lang", "cobol", "--data", t.TempDir())
+	if status != 1 || !strings.Contains(problem, "niwa samples") {
+		t.Errorf("exit status %d, %q", status, problem)
 	}
 }
