@@ -41,6 +41,8 @@ type App struct {
 	// Preboot says whether new web dynos serve before the old ones stop; nil
 	// leaves it to their number: more than one do.
 	Preboot *bool
+	// RuntimeMetrics says whether the log tells what dynos use.
+	RuntimeMetrics bool
 	// Restarts says since when no dyno of the formation may be: of all (""),
 	// of a type, or the one of a name.
 	Restarts map[string]time.Time

@@ -18,7 +18,7 @@ func (c *Controller) Features(ctx context.Context, nameOrID string) (all []platf
 			return err
 		}
 		f, err := preboot(tx, app)
-		all = []platform.Feature{f}
+		all = []platform.Feature{metrics(app), f}
 		return err
 	})
 	return all, err
@@ -48,7 +48,13 @@ func (c *Controller) SetFeature(ctx context.Context, nameOrID, featureNameOrID s
 		if app, err = tx.App(nameOrID); err != nil {
 			return err
 		}
-		app.Preboot, app.UpdatedAt = &enabled, now()
+		app.UpdatedAt = now()
+		switch f.Name {
+		case prebootFeature:
+			app.Preboot = &enabled
+		case metricsFeature:
+			app.RuntimeMetrics = enabled
+		}
 		return tx.SaveApp(app)
 	})
 	if err != nil {
@@ -62,25 +68,39 @@ func (c *Controller) SetFeature(ctx context.Context, nameOrID, featureNameOrID s
 	return c.Feature(ctx, app.ID, f.Name)
 }
 
-// preboot is the one feature there is. While an app has not chosen, it is as
-// enabled as the number of its web dynos makes it.
-func preboot(tx *store.Tx, app platform.App) (platform.Feature, error) {
-	f := platform.Feature{
-		ID:          uuid.NewSHA1(uuid.NameSpaceURL, []byte("niwa:features/preboot")).String(),
-		Name:        "preboot",
-		DisplayName: "Preboot",
-		Description: "New web dynos serve before the old ones stop. On by itself with more than one web dyno.",
-		DocURL:      "https://devcenter.heroku.com/articles/preboot",
-		CreatedAt:   app.CreatedAt, UpdatedAt: app.UpdatedAt,
+// Names of features, as they are on Heroku.
+const (
+	prebootFeature = "preboot"
+	metricsFeature = "log-runtime-metrics"
+)
+
+func feature(app platform.App, name, display, about, doc string, enabled bool) platform.Feature {
+	return platform.Feature{
+		ID:   uuid.NewSHA1(uuid.NameSpaceURL, []byte("niwa:features/"+name)).String(),
+		Name: name, DisplayName: display, Description: about, Enabled: enabled,
+		DocURL:    "https://devcenter.heroku.com/articles/" + doc,
+		CreatedAt: app.CreatedAt, UpdatedAt: app.UpdatedAt,
 	}
+}
+
+func metrics(app platform.App) platform.Feature {
+	return feature(app, metricsFeature, "Runtime metrics",
+		"The log tells every 20 seconds how much memory each dyno uses.", "log-runtime-metrics", app.RuntimeMetrics)
+}
+
+// preboot is, while an app has not chosen, as enabled as the number of its web
+// dynos makes it.
+func preboot(tx *store.Tx, app platform.App) (platform.Feature, error) {
 	formation, err := tx.Formation(app.ID)
+	enabled := false
 	for _, process := range formation {
 		if process.Type == "web" {
-			f.Enabled = preboots(app, process)
+			enabled = preboots(app, process)
 		}
 	}
 	if app.Preboot != nil {
-		f.Enabled = *app.Preboot
+		enabled = *app.Preboot
 	}
-	return f, err
+	return feature(app, prebootFeature, "Preboot",
+		"New web dynos serve before the old ones stop. On by itself with more than one web dyno.", "preboot", enabled), err
 }

@@ -372,6 +372,37 @@ func TestMemoryIsWarnedOfAndItsEndIsTold(t *testing.T) {
 	})
 }
 
+func TestADynosMemoryIsLoggedWhereTheAppWantsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		defer f.shut()
+		if err := f.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		app := f.app(t, "garden")
+		f.deploy(t, app, map[string]string{"worker": "wait"})
+		f.scale(t, "garden", controller.FormationUpdate{Type: "worker", Quantity: ptr("1")})
+		f.runner.mu.Lock()
+		f.runner.memory = 300 << 20
+		f.runner.mu.Unlock()
+		time.Sleep(time.Minute)
+		for _, line := range f.logs.Recent(app.ID, logFilter(), 1500) {
+			if strings.Contains(line.Text, "memory_total") {
+				t.Errorf("nobody asked for %s", line.Text)
+			}
+		}
+		if feature, err := f.SetFeature(t.Context(), "garden", "log-runtime-metrics", true); err != nil || !feature.Enabled {
+			t.Errorf("turned on: %+v, %v", feature, err)
+		}
+		time.Sleep(21 * time.Second)
+		dynos, err := f.Dynos(t.Context(), "garden")
+		if err != nil || len(dynos) != 1 {
+			t.Fatalf("%v, %v", dynos, err)
+		}
+		f.logHas(t, app, "heroku[worker.1]: source=worker.1 dyno=heroku."+app.ID+"."+dynos[0].ID+" sample#memory_total=300.00MB sample#memory_quota=512.00MB")
+	})
+}
+
 func TestDynosAreCycledWithJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := open(t, t.TempDir(), func(cfg *controller.Config) { cfg.Cycle = 24 * time.Hour })

@@ -22,7 +22,8 @@ func limits(sizeName string) dyno.Limits {
 }
 
 // watchMemory warns of dynos that use more memory than their size allows, for
-// as long as they do. At twice as much the runner kills them.
+// as long as they do. At twice as much the runner kills them. Of apps that
+// want it, it says what each dyno uses.
 // Source: https://devcenter.heroku.com/articles/error-codes#r14-memory-quota-exceeded
 func (c *Controller) watchMemory(ctx context.Context) {
 	tick := time.NewTicker(sampleTime)
@@ -46,17 +47,32 @@ func (c *Controller) watchMemory(ctx context.Context) {
 }
 
 func (cr *crew) sampleMemory(ctx context.Context) {
+	app, err := cr.c.App(ctx, cr.appID)
+	if err != nil { // it may just have been destroyed
+		return
+	}
 	for _, w := range cr.running() {
 		limit := limits(w.dyno.Size).Memory
 		used, err := cr.c.Runner.Memory(ctx, w.dyno.ID)
 		if err != nil || limit == 0 { // it may just have ended
 			continue
 		}
+		if app.RuntimeMetrics {
+			cr.sayMetrics(w, used, limit)
+		}
 		if used > limit {
 			cr.sayMemory(w, used, limit)
 			cr.say(w, "Error R14 (Memory quota exceeded)")
 		}
 	}
+}
+
+// sayMetrics has the form that tools read. memory_total is resident set,
+// cache and swap together; niwa knows the sum alone.
+// Source: https://devcenter.heroku.com/articles/log-runtime-metrics
+func (cr *crew) sayMetrics(w *worker, used, limit int64) {
+	cr.say(w, "source=%s dyno=heroku.%s.%s sample#memory_total=%.2fMB sample#memory_quota=%.2fMB",
+		w.dyno.Name, cr.appID, w.dyno.ID, float64(used)/(1<<20), float64(limit)/(1<<20))
 }
 
 func (cr *crew) sayMemory(w *worker, used, limit int64) {

@@ -104,6 +104,7 @@ func steps() []step {
 		heroku("ps:restart -p web -a garden", `done`),
 		heroku("ps:stop web.1 -a garden", `done`),
 		heroku("features -a garden", `\[ \] preboot`),
+		heroku("features:enable log-runtime-metrics -a garden", `Enabling log-runtime-metrics.*done`),
 		heroku("features:enable preboot -a garden", `Enabling preboot.*done`),
 		heroku("features:info preboot -a garden", `(?s)preboot.*Enabled:\s+true`),
 		heroku("ps:restart -a garden", `done`),
