@@ -49,7 +49,9 @@ func arrows() map[string][]string {
 		"platform/api":          {"platform", "platform/controller", "platform/logplex", "addons", "addons/catalog"},
 		"platform/api/listener": {},
 		"platform/git":          {"platform", "platform/proc"},
-		"platform/cli":          {"platform", "platform/client", "platform/docker", "platform/stack", "platform/instance", "addons/engine", "sample-app"},
+		"platform/lesson":       {"platform", "platform/client"},
+		"platform/cli": {"platform", "platform/client", "platform/docker", "platform/lesson", "platform/stack", "platform/instance",
+			"addons/engine", "sample-app"},
 
 		// The wiring: it alone knows everybody, and only cli knows it.
 		"platform/instance": {"platform", "platform/api", "platform/api/listener", "platform/backup", "platform/build", "platform/controller",
@@ -82,6 +84,7 @@ func arrows() map[string][]string {
 		"platform/platformtest/chaos":    {"platform", "platform/docker", "platform/instance", "platform/platformtest", "platform/stack"},
 		"platform/platformtest/attacker": {"platform/platformtest/escape"},
 		"platform/platformtest/escape":   {},
+		"platform/platformtest/siege":    {"platform/platformtest", "platform/platformtest/escape"},
 		"platform/dyno/dynotest":         {"platform", "platform/dyno", "platform/platformtest/need"},
 		"addons/addonstest": {"platform", "platform/docker", "platform/pki", "platform/proc", "platform/platformtest/need", "platform/platformtest/standin", "addons",
 			"addons/catalog", "addons/engine"},

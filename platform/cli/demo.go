@@ -11,11 +11,12 @@ import (
 
 	"niwa/platform/client"
 	"niwa/platform/instance"
+	"niwa/platform/lesson"
 	sampleapp "niwa/sample-app"
 )
 
 func demoCommand(opts *options, program Program) *cobra.Command {
-	lang := lessonLang
+	lang := lesson.Default
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run the platform with the lesson's app deployed: niwa up, and something to look at",
@@ -44,18 +45,18 @@ func teach(ctx context.Context, opts *options, lang string, source []byte, out i
 	if err != nil {
 		return err
 	}
-	l := lesson{
-		client: client.New(rec.API, token), router: rec.Router, domain: opts.Domain,
-		name: lessonName(lang), lang: lang, source: source, out: out,
+	l := lesson.Lesson{
+		Client: client.New(rec.API, token), Router: rec.Router, Domain: opts.Domain,
+		Name: lesson.Name(lang), Lang: lang, Source: source, Out: out,
 	}
-	if err := l.run(ctx); err != nil {
+	if err := l.Run(ctx); err != nil {
 		return fmt.Errorf("the lesson is not complete: %w", err)
 	}
-	app, err := l.client.App(ctx, l.name)
+	app, err := l.Client.App(ctx, l.Name)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(out, nextSteps(self(opts), l.name, strings.TrimSuffix(app.WebURL, "/")))
+	fmt.Fprint(out, nextSteps(self(opts), l.Name, strings.TrimSuffix(app.WebURL, "/")))
 	return nil
 }
 

@@ -95,9 +95,9 @@ func downCommand(opts *options) *cobra.Command {
 			if err := stop(rec.PID); err != nil {
 				return fmt.Errorf("stopping niwa (pid %d): %w", rec.PID, err)
 			}
-			progress := ticker{every: 5 * time.Second}
-			err = await(cmd.Context(), downPatience, func(waited time.Duration) (bool, error) {
-				if progress.due(waited) {
+			progress := client.Ticker{Every: 5 * time.Second}
+			err = client.Await(cmd.Context(), downPatience, func(waited time.Duration) (bool, error) {
+				if progress.Due(waited) {
 					fmt.Fprintf(cmd.ErrOrStderr(), "niwa (pid %d) is stopping; its dynos have 30 s to end (%s so far)\n", rec.PID, waited.Truncate(time.Second))
 				}
 				up, err := running(opts.Data)

@@ -1,4 +1,4 @@
-package cli
+package client
 
 import (
 	"context"
@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// await asks done ten times a second until it says yes or fails, and tells it
+// Await asks done ten times a second until it says yes or fails, and tells it
 // for how long it has been asked. Out of patience it returns an error that is
 // context.DeadlineExceeded.
-func await(ctx context.Context, patience time.Duration, done func(waited time.Duration) (bool, error)) error {
+func Await(ctx context.Context, patience time.Duration, done func(waited time.Duration) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	start := time.Now()
@@ -30,17 +30,18 @@ func await(ctx context.Context, patience time.Duration, done func(waited time.Du
 	}
 }
 
-// ticker says when a wait is long enough to speak of: after its first second,
+// Ticker says when a wait is long enough to speak of: after its first second,
 // then every so often.
-type ticker struct {
-	every time.Duration
+type Ticker struct {
+	Every time.Duration
 	next  time.Duration
 }
 
-func (t *ticker) due(waited time.Duration) bool {
+// Due is asked with how long has been waited.
+func (t *Ticker) Due(waited time.Duration) bool {
 	if waited < max(t.next, time.Second) {
 		return false
 	}
-	t.next = waited + t.every
+	t.next = waited + t.Every
 	return true
 }

@@ -1,4 +1,4 @@
-package cli
+package lesson
 
 import (
 	"encoding/json"
@@ -35,7 +35,7 @@ type scripted struct {
 	url         string
 }
 
-func (s *scripted) start(t *testing.T) lesson {
+func (s *scripted) start(t *testing.T) Lesson {
 	t.Helper()
 	mux := http.NewServeMux()
 	for pattern, handle := range map[string]func(r *http.Request) (int, any){
@@ -67,9 +67,9 @@ func (s *scripted) start(t *testing.T) lesson {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	return lesson{
-		client: client.New(server.URL, "t0ken"), router: server.URL, domain: "localhost", name: "users", lang: "go",
-		source: []byte("a tarball"), out: io.Discard,
+	return Lesson{
+		Client: client.New(server.URL, "t0ken"), Router: server.URL, Domain: "localhost", Name: "users", Lang: "go",
+		Source: []byte("a tarball"), Out: io.Discard,
 	}
 }
 
@@ -200,7 +200,7 @@ func body(r *http.Request) object {
 func TestTheLessonMakesWhatIsMissingAndNothingElse(t *testing.T) {
 	var s scripted
 	l := s.start(t)
-	if err := l.run(t.Context()); err != nil {
+	if err := l.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -215,15 +215,15 @@ func TestTheLessonMakesWhatIsMissingAndNothingElse(t *testing.T) {
 	}
 
 	s.made = nil
-	if err := l.run(t.Context()); err != nil {
+	if err := l.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.made) != 0 {
 		t.Errorf("the second time it made %v", s.made)
 	}
 
-	l.source = []byte("another")
-	if err := l.run(t.Context()); err != nil {
+	l.Source = []byte("another")
+	if err := l.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"build"}, s.made); diff != "" {
@@ -246,7 +246,7 @@ func TestTheLessonSaysWhereItStopped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := cases[name]
 			l := c.scripted.start(t)
-			if err := l.run(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := l.Run(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
@@ -258,7 +258,7 @@ func TestAFailedDeployIsTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := s.start(t)
 			for range 2 {
-				if err := l.run(t.Context()); err == nil {
+				if err := l.Run(t.Context()); err == nil {
 					t.Fatal("no error")
 				}
 			}
@@ -266,17 +266,5 @@ func TestAFailedDeployIsTriedAgain(t *testing.T) {
 				t.Errorf("%d builds, want 2", len(s.builds))
 			}
 		})
-	}
-}
-
-func TestSamplesAreListedAndDeployedByLanguage(t *testing.T) {
-	t.Parallel()
-	out, _, status := niwa(t, nil, "samples")
-	if status != 0 || !strings.Contains(out, "go  go, fiber") {
-		t.Errorf("exit status %d, %q", status, out)
-	}
-	_, problem, status := niwa(t, nil, "demo", "--lang", "cobol", "--data", t.TempDir())
-	if status != 1 || !strings.Contains(problem, "niwa samples") {
-		t.Errorf("exit status %d, %q", status, problem)
 	}
 }
