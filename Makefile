@@ -8,7 +8,7 @@
 export CGO_ENABLED := 0
 
 MODULES := . sample-app/go
-SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b' buildpacks sample-app platform/stack platform/platformtest/standin --include='*' 2>/dev/null)
+SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell=' buildpacks sample-app platform/stack platform/platformtest/standin --include='*' 2>/dev/null)
 
 .PHONY: build run test lint bench clean
 

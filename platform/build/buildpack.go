@@ -146,7 +146,7 @@ func (p pack) dir() string { return fmt.Sprintf("buildpacks/%d", p.n) }
 // builtins lists the built-in buildpacks that there are, in detection order.
 func builtins(buildpacks fs.FS) []string {
 	return slices.DeleteFunc(detectOrder(), func(id string) bool {
-		_, err := fs.Stat(buildpacks, id)
+		_, err := fs.Stat(buildpacks, id+"/bin/detect")
 		return err != nil
 	})
 }

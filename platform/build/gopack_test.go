@@ -136,11 +136,15 @@ func withoutTools(t *testing.T) string {
 
 func TestBuildpacksPassShellcheck(t *testing.T) {
 	shellcheck := need.Tool(t, "shellcheck")
-	scripts, err := filepath.Glob("../../buildpacks/*/bin/*")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("there are no scripts: %v", err)
+	scripts := []string{"step.sh"}
+	for _, pattern := range []string{"bin/*", "*.sh", "*/*.sh"} {
+		found, err := filepath.Glob("../../buildpacks/*/" + pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("there are no scripts %s: %v", pattern, err)
+		}
+		scripts = append(scripts, found...)
 	}
-	if out, err := exec.Command(shellcheck, append(scripts, "step.sh")...).CombinedOutput(); err != nil {
+	if out, err := exec.Command(shellcheck, scripts...).CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, strings.TrimSpace(string(out)))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -30,6 +31,9 @@ func (j *job) install(ctx context.Context, packs []pack) error {
 		if err != nil {
 			return err
 		}
+	}
+	if err := j.installShared(packs); err != nil {
+		return err
 	}
 	if err := j.handOver(); err != nil {
 		return err
@@ -56,11 +60,33 @@ func (j *job) installBuiltin(p pack) error {
 		return reject("Push rejected, %s is not among the buildpacks here (%s).\nSet its git URL or tarball URL instead.",
 			p.ref.name, strings.Join(builtins(j.cfg.Buildpacks), ", "))
 	}
+	return j.copyTree(tree, p.dir())
+}
+
+// installShared puts what the built-in buildpacks share beside them.
+func (j *job) installShared(packs []pack) error {
+	tree, err := fs.Sub(j.cfg.Buildpacks, "lib")
+	if err != nil {
+		return err
+	}
+	_, err = fs.Stat(tree, ".")
+	if errors.Is(err, fs.ErrNotExist) || !slices.ContainsFunc(packs, func(p pack) bool { return p.ref.kind == builtin }) {
+		return nil
+	}
+	const dir = "buildpacks/lib"
+	if err := j.root.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	return j.copyTree(tree, dir)
+}
+
+// copyTree copies files of the platform's own into a folder of the job.
+func (j *job) copyTree(tree fs.FS, dir string) error {
 	return fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == "." {
 			return err
 		}
-		to := path.Join(p.dir(), name)
+		to := path.Join(dir, name)
 		if d.IsDir() {
 			return j.root.Mkdir(to, 0o755)
 		}

@@ -18,7 +18,7 @@ import (
 //	build/       the source, which becomes the slug   BUILD_DIR
 //	cache/       the app's cache, moved in and out    CACHE_DIR
 //	env/         a file per config var                ENV_DIR
-//	buildpacks/  0, 1, ... in the order they run
+//	buildpacks/  0, 1, ... in the order they run; lib, shared by the built-in
 //	out/         what programs say to the builder
 //	tmp/         TMPDIR
 //	step         runs one program of one buildpack

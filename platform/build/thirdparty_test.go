@@ -210,7 +210,7 @@ func TestBuildpackThatCannotBeUsedIsNamed(t *testing.T) {
 		http.NotFound(w, r)
 	}))
 	for pack, says := range map[string]string{
-		"heroku/cobol":              "heroku/cobol is not among the buildpacks here (nodejs, go, procfile)",
+		"heroku/cobol":              "heroku/cobol is not among the buildpacks here (",
 		"file:///etc":               `"file:///etc" is not a buildpack`,
 		"heroku/go":                 "failed to detect set buildpack heroku/go",
 		url + "/gone.tgz":           "cannot be fetched: the server answers 404 Not Found",

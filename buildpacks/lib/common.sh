@@ -1,0 +1,91 @@
+# shellcheck shell=bash
+# What the built-in buildpacks share. bin/compile begins with
+#
+#	set -euo pipefail
+#	here=$(cd "$(dirname "$0")/.." && pwd)
+#	source "$here/../lib/common.sh"
+#
+# and then has its arguments as build, cache and env_dir: absolute paths of
+# folders that are there.
+build=$(cd "$1" && pwd)
+cache=$(mkdir -p "$2" && cd "$2" && pwd)
+env_dir=${3-}
+
+# Output in Heroku's style: a step, a detail of it, and what needs attention,
+# a line for each argument.
+step() { echo "-----> $*"; }
+detail() { echo "       $*"; }
+warn() { for line in "$@"; do echo " !     $line" >&2; done; }
+
+# fail LINE... ends the build. The first line says what is wrong, the others
+# what to change.
+fail() {
+	warn "$@"
+	exit 1
+}
+
+# indented COMMAND... runs it with its output as details; its status is the
+# command's.
+indented() { "$@" 2>&1 | sed -u 's/^/       /'; }
+
+# in_stack says that this build runs in the stack image, whose languages are
+# there for builds alone: what dynos need of them comes with the slug.
+in_stack() { [[ -e /etc/niwa-stack ]]; }
+
+# need_tool PROGRAM LANGUAGE HOW ends the build where the program is missing.
+# HOW says what to install: "Debian and Ubuntu: apt-get install golang-go".
+need_tool() {
+	if command -v "$1" >/dev/null; then
+		return
+	fi
+	local or=
+	if ! in_stack; then
+		or=", or start niwa with --runtime docker, which brings it,"
+	fi
+	fail "$2 is not installed on this machine, or not on the PATH of builds." \
+		"Install it ($3)$or and push again."
+}
+
+# config NAME prints a config var, or nothing.
+config() { if [[ -f $env_dir/$1 ]]; then cat "$env_dir/$1"; fi; }
+
+# export_config PATTERN... exports the config vars whose names match one of the
+# patterns. Names that would break this shell or the tools that it runs stay
+# out.
+export_config() {
+	local file name pattern
+	for file in "$env_dir"/*; do
+		name=${file##*/}
+		case $name in
+		PATH | HOME | TMPDIR | GIT_DIR | CPATH | CPPATH | LD_PRELOAD | LIBRARY_PATH | LD_LIBRARY_PATH | PYTHONHOME) continue ;;
+		BASH* | SHELLOPTS | ENV | IFS | UID | EUID | PPID | here | build | cache | env_dir) continue ;;
+		esac
+		for pattern in "$@"; do
+			# shellcheck disable=SC2053 # it is a pattern
+			if [[ -f $file && $name == $pattern ]]; then
+				export "$name=$(<"$file")"
+				break
+			fi
+		done
+	done
+}
+
+# hook NAME runs the app's own bin/NAME, if it has one.
+hook() {
+	if [[ ! -f $build/bin/$1 ]]; then
+		return
+	fi
+	step "Running bin/$1"
+	chmod +x "$build/bin/$1"
+	(cd "$build" && "bin/$1" "$build" "$cache" "$env_dir") || fail "bin/$1 failed; the lines above say why."
+}
+
+# profile puts the buildpack's profile/*.sh where the shell of every dyno
+# reads them before the app's command, after lib/dyno.sh, which says how much
+# memory the dyno has.
+profile() {
+	mkdir -p "$build/.profile.d"
+	# shellcheck disable=SC2154 # the buildpack's
+	cp "$here/../lib/dyno.sh" "$build/.profile.d/000_dyno.sh"
+	cp "$here"/profile/*.sh "$build/.profile.d/"
+}
