@@ -97,7 +97,7 @@ func (h *host) contain(cmd *exec.Cmd, uid int) {
 
 // gaps says what dynos are not kept from, for those who start niwa.
 func (h *host) gaps() []string {
-	gaps := []string{"Dynos share this machine's network: one can connect to whatever listens here, other apps' dynos included."}
+	gaps := []string{"Dynos share this machine's network: one can connect to whatever listens here, other apps' dynos included, and listen where another's is about to."}
 	if h.contained != nil {
 		who, remedy := "as far as their users may", ""
 		if !h.root {

@@ -42,30 +42,37 @@ func sleep() error {
 	}
 }
 
-// Forked is the command line of what a fork bomb leaves. It ends by itself, for
-// where nothing else would end it.
-const Forked = "sleep 20.0625"
+// forked is how many seconds the processes of a fork bomb last, so that a
+// machine that nothing else keeps from it outlives it.
+const forked = "20"
 
-// fork becomes a shell that starts three of itself, which do the same, and so
-// on: until there are no more to be had, or 1,093, so that a machine where
-// nothing else is the end of it outlives it.
-func fork([]string) error {
-	const bomb = `bomb() {
-		[ "$1" -lt 6 ] || exec ` + Forked + `
+// Forked is the command line of what a fork bomb leaves. The number tells it
+// from another's.
+func Forked(number string) string { return "sleep " + forked + "." + number }
+
+// Forks is how many there are of them when nothing limits the number.
+const Forks = 729
+
+// fork becomes a shell that starts one of itself, which starts three, and so
+// on: until there are no more to be had, or a thousand.
+func fork(args []string) error {
+	bomb := `bomb() {
+		[ "$1" -lt 6 ] || exec ` + Forked(args[0]) + `
 		for n in 1 2 3; do bomb $(($1 + 1)) & done
 		wait
 	}
-	bomb 1 & bomb 1 & bomb 1 &
+	bomb 0 &
 	echo "` + Done + ` it has gone off"
-	wait`
+	sleep ` + forked
 	return syscall.Exec("/bin/sh", []string{"sh", "-c", bomb}, os.Environ())
 }
 
-// fillMemory takes more and more of it, at less than 2 GB a second.
+// fillMemory takes more and more of it, at less than 2 GB a second, and ends
+// when it has 1,536 MB.
 func fillMemory([]string) error {
 	const step = 16 << 20
 	var all [][]byte
-	for {
+	for len(all) < 96 {
 		more := make([]byte, step)
 		for i := 0; i < len(more); i += 4096 {
 			more[i] = 1
@@ -76,6 +83,8 @@ func fillMemory([]string) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	runtime.KeepAlive(all)
+	return nil
 }
 
 func spin([]string) error {
@@ -150,19 +159,42 @@ func sockets(args []string) error {
 	return sleep()
 }
 
-// ports listens wherever the ports of dynos may be.
-func ports([]string) error {
-	listening := 0
-	for port := 20_000; port <= 32_000; port++ {
-		ln, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+// ports listens wherever the ports of dynos may be, for a moment, and again
+// and again: one that has been given to a dyno in between is no longer there
+// for it. It takes several processes to have so many files open.
+func ports(args []string) error {
+	const first, last, each = 20_000, 32_000, 3000
+	if len(args) == 0 {
+		for from := first; from < last; from += each {
+			if err := start("ports", "ports", strconv.Itoa(from)); err != nil {
+				return err
+			}
 		}
-		listening++
-		go impostor(ln)
+		done("all ports are asked for")
+		return sleep()
 	}
-	done("%d ports are taken", listening)
-	return sleep()
+	from, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	for {
+		var taken []net.Listener
+		for port := from; port < from+each; port++ {
+			if ln, err := listen(port); err == nil {
+				taken = append(taken, ln)
+				go impostor(ln)
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+		for _, ln := range taken {
+			ln.Close()
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+func listen(port int) (net.Listener, error) {
+	return net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
 func impostor(ln net.Listener) {

@@ -30,7 +30,7 @@ func databases() []try {
 		{"use another app's Redis with one's own password", func(t Targets) (string, error) {
 			own, err := url.Parse(os.Getenv("REDIS_URL"))
 			if err != nil || own.User == nil {
-				return "", errors.New("there is no REDIS_URL")
+				return "", fmt.Errorf("%w: there is no REDIS_URL", errUntried)
 			}
 			password, _ := own.User.Password()
 			return redis(t.Redis, own.User.Username(), password)
@@ -69,7 +69,7 @@ func reason(err error) error {
 func ownCredentials(t Targets) (string, error) {
 	own, err := url.Parse(os.Getenv("DATABASE_URL"))
 	if err != nil || own.Path == "" {
-		return "", errors.New("there is no DATABASE_URL")
+		return "", fmt.Errorf("%w: there is no DATABASE_URL", errUntried)
 	}
 	theirs, err := url.Parse(t.Postgres)
 	if err != nil {
@@ -117,7 +117,7 @@ func asSelf(query string, into func(found []string) (string, error)) (string, er
 	defer cancel()
 	c, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: one's own database: %w", errUntried, err)
 	}
 	defer c.Close(context.Background())
 	rows, err := c.Query(ctx, query)
@@ -226,17 +226,17 @@ func redisAsk(c net.Conn, in *bufio.Reader, command string) (string, error) {
 func throughRedis(Targets) (string, error) {
 	own, err := url.Parse(os.Getenv("REDIS_URL"))
 	if err != nil || own.User == nil {
-		return "", errors.New("there is no REDIS_URL")
+		return "", fmt.Errorf("%w: there is no REDIS_URL", errUntried)
 	}
 	c, err := redisDial(own.String())
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: one's own Redis: %w", errUntried, err)
 	}
 	defer c.Close()
 	in := bufio.NewReader(c)
 	password, _ := own.User.Password()
 	if answer, err := redisAsk(c, in, "AUTH "+strings.TrimSpace(own.User.Username()+" "+password)); err != nil || answer != "+OK" {
-		return "", fmt.Errorf("one's own password is not taken: %s %v", answer, err)
+		return "", fmt.Errorf("%w: one's own password is not taken: %s %v", errUntried, answer, err)
 	}
 	return each([]string{
 		"CONFIG SET dir /tmp", "MODULE LOAD /tmp/x.so", "REPLICAOF 127.0.0.1 1", "DEBUG SLEEP 0", "ACL SETUSER x on", "SAVE", "SHUTDOWN NOSAVE",

@@ -23,10 +23,11 @@ const SecretName = "ESCAPE_SECRET"
 
 // Targets is what the attacker knows.
 type Targets struct {
-	Secret    string   // another app's, and niwa's: to have come upon it is a success
+	Secret    []byte   // another app's, and niwa's: to have come upon it is a success. In JSON it reads differently
 	Theirs    []string // files that are another app's
 	Platforms []string // files that are the platform's alone, with its secrets among them
 	Sockets   []string // the platform's
+	Abstract  string   // a socket without a file, of some program of the machine
 	Engines   []string // files that are the data servers'
 	Data      string   // the platform's data directory
 	Home      string   // that of niwa's user
@@ -42,8 +43,11 @@ type Targets struct {
 type Attempt struct {
 	Name      string
 	Succeeded bool
+	Untried   bool // it could not be made, so that it shows nothing
 	Outcome   string
 }
+
+var errUntried = errors.New("it could not be tried")
 
 // try is an attempt to be made. Its error says what kept it from succeeding.
 type try struct {
@@ -91,7 +95,7 @@ func attempts() int {
 }
 
 // patience is how long an attempt may take.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // attempt makes the attempt.
 func (a try) attempt(t Targets) Attempt {
@@ -101,13 +105,13 @@ func (a try) attempt(t Targets) Attempt {
 		if err != nil {
 			outcome = err.Error()
 		}
-		ended <- Attempt{a.name, err == nil, outcome}
+		ended <- Attempt{a.name, err == nil, errors.Is(err, errUntried), outcome}
 	}()
 	select {
 	case done := <-ended:
 		return done
 	case <-time.After(patience):
-		return Attempt{a.name, false, "takes for ever"}
+		return Attempt{a.name, false, true, "takes for ever"}
 	}
 }
 
@@ -136,7 +140,7 @@ func each[T interface{ ~string | ~int }](all []T, do func(T) error) (string, err
 		return strings.Join(with[:min(len(with), 3)], ", "), nil
 	}
 	if why == nil {
-		why = errors.New("there is nothing to try it with")
+		why = fmt.Errorf("%w: there is nothing to try it with", errUntried)
 	}
 	return "", why
 }

@@ -1,6 +1,7 @@
 package escape
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -16,7 +17,7 @@ func files() []try {
 		{"read what another app has in /tmp, /var/tmp, /dev/shm", func(t Targets) (string, error) { return each(shared(), t.left) }},
 		{"read the platform's database, key, token and CA key", func(t Targets) (string, error) { return each(t.Platforms, read) }},
 		{"change the platform's files", func(t Targets) (string, error) { return each(t.Platforms, change) }},
-		{"list the platform's directories", func(t Targets) (string, error) { return each(append(t.folders(), t.Data), list) }},
+		{"list the platform's directories", func(t Targets) (string, error) { return each(append(t.folders(), t.Data), listOthers) }},
 		{"read the data of Postgres and Redis", func(t Targets) (string, error) { return each(t.Engines, read) }},
 		{"read them through a link in /app", func(t Targets) (string, error) {
 			return each(append(t.Platforms, t.Theirs...), throughLink)
@@ -67,6 +68,21 @@ func list(dir string) error {
 	return short(err)
 }
 
+// listOthers lists what is not on the way to one's own folder: a build's is
+// where the platform keeps it.
+func listOthers(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return short(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(os.Getenv("HOME")+"/", filepath.Join(dir, e.Name())+"/") {
+			return nil
+		}
+	}
+	return errors.New("nothing of another's is there")
+}
+
 // folders are those of the platform's that hold something for each app.
 func (t Targets) folders() []string {
 	var all []string
@@ -99,7 +115,7 @@ func (t Targets) left(dir string) error {
 		if walkErr != nil || !e.Type().IsRegular() {
 			return nil
 		}
-		if text, readErr := os.ReadFile(path); readErr == nil && strings.Contains(string(text), t.Secret) {
+		if text, readErr := os.ReadFile(path); readErr == nil && bytes.Contains(text, t.Secret) {
 			err = nil
 			return fs.SkipAll
 		}

@@ -24,7 +24,7 @@ func network() []try {
 		{"use another port of niwa's without a secret", func(t Targets) (string, error) { return each(t.niwas(), guess) }},
 		{"connect to niwa's own sockets", func(t Targets) (string, error) { return each(t.Sockets, connect) }},
 		{"use the Docker engine, or what is below it", func(Targets) (string, error) { return each(engines(), connect) }},
-		{"reach another program's abstract socket", func(Targets) (string, error) { return each(abstract(), connect) }},
+		{"reach another program's abstract socket", func(t Targets) (string, error) { return each([]string{t.Abstract}, connect) }},
 		{"listen to the packets of others", packets},
 	}
 }
@@ -182,19 +182,4 @@ func connect(addr string) error {
 		return unwrap(err)
 	}
 	return c.Close()
-}
-
-// abstract lists the sockets that have a name and no file.
-func abstract() []string {
-	table, err := os.ReadFile("/proc/net/unix")
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for line := range strings.Lines(string(table)) {
-		if f := strings.Fields(line); len(f) == 8 && f[7][0] == '@' && f[3] == "00010000" {
-			names = append(names, f[7])
-		}
-	}
-	return names
 }

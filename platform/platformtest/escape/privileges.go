@@ -61,6 +61,9 @@ func setuid(Targets) (string, error) {
 			}
 		}
 	}
+	if len(programs) == 0 {
+		return "", errors.New("there is none")
+	}
 	return each(programs, asRoot)
 }
 
@@ -70,7 +73,6 @@ func asRoot(program string) error {
 	if err != nil {
 		return err
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: false}
 	if err := cmd.Start(); err != nil {
 		return short(err)
 	}
@@ -197,6 +199,9 @@ func groups(Targets) (string, error) {
 		}
 		return nil
 	})
+	if len(found) == 0 {
+		return "", errors.New("there is none to be seen")
+	}
 	return each(found, open)
 }
 

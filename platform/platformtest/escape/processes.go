@@ -50,7 +50,7 @@ func environment(t Targets) (string, error) {
 		if err != nil {
 			return short(err)
 		}
-		if !strings.Contains(string(env), SecretName+"="+t.Secret) {
+		if !strings.Contains(string(env), SecretName+"="+string(t.Secret)) {
 			return errors.New("only one's own are there")
 		}
 		return nil

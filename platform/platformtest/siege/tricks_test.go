@@ -1,6 +1,4 @@
-//go:build escape
-
-package platformtest_test
+package siege
 
 import (
 	"archive/tar"
@@ -15,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,53 +44,73 @@ const inBuild = "all that again in a build"
 // builds has mallory's builds play tricks on niwa. A trick has succeeded when
 // a secret is in what the build printed or made, or when something that is
 // not mallory's has changed.
-func (s *siege) builds(t *testing.T) (all []escape.Attempt) {
+func (s *siege) builds(t *testing.T, before []escape.Attempt) (all []escape.Attempt) {
 	t.Helper()
 	var now trick
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(s.buildpack(t, now)) }))
 	defer server.Close()
 	s.do(t, "PUT", attackerPath+"/buildpack-installations", map[string]any{"updates": []any{map[string]any{"buildpack": server.URL + "/trick.tgz"}}})
 	s.tell(t)
-	before := s.fingerprints(t)
+	as := s.fingerprints(t)
 	for _, now = range tricks() {
 		a := escape.Attempt{Name: now.name}
 		cmd := exec.Command("git", "push", "-q", s.repository("mallory"), "main")
 		git(t, s.malicious, os.Environ(), "commit", "-q", "--allow-empty", "-m", now.name)
 		cmd.Dir, cmd.Env = s.malicious, s.Environment(t)
 		out, err := cmd.CombinedOutput()
-		a.Outcome = "the build fails: " + lastLine(string(out))
-		if err == nil {
-			a.Outcome = "the build ends, and nothing is given away"
+		a.Outcome, a.Untried = "the build ends, and nothing is given away", !strings.Contains(string(out), tricked)
+		if err != nil {
+			a.Outcome = "the build fails: " + complaint(string(out))
 		}
 		if now.name == inBuild {
-			open := slices.DeleteFunc(told(t, string(out)), func(a escape.Attempt) bool { return !a.Succeeded })
-			a.Outcome = fmt.Sprintf("%d are open", len(open))
-			all = append(all, open...)
+			a.Succeeded, a.Outcome = more(before, heard(t, string(out)))
 		}
 		if leaked := s.leaked(t, string(out)); leaked != "" {
 			a.Succeeded, a.Outcome = true, leaked
 		}
 		after := s.fingerprints(t)
-		for path, was := range before {
+		for path, was := range as {
 			if after[path] != was {
 				a.Succeeded, a.Outcome = true, fmt.Sprintf("%s was %s and is %s", path, was, after[path])
 			}
 		}
-		before = after
+		as = after
 		all = append(all, a)
 	}
 	return all
 }
 
-// lastLine is what is said last, without git's own.
-func lastLine(out string) (last string) {
-	for line := range strings.Lines(out) {
-		if text, found := strings.CutPrefix(strings.TrimSpace(line), "remote: "); found && strings.Contains(text, "!") {
-			last = strings.TrimSpace(strings.Trim(text, " !"))
+// more says whether something is open in a build that is not in a dyno.
+func more(inDyno, inBuild []escape.Attempt) (bool, string) {
+	open := map[string]bool{}
+	for _, a := range inDyno {
+		open[a.Name] = a.Succeeded
+	}
+	n := 0
+	for _, a := range inBuild {
+		switch {
+		case a.Succeeded && !open[a.Name] || a.Untried:
+			return true, a.Name + ": " + a.Outcome
+		case a.Succeeded:
+			n++
 		}
 	}
-	return last
+	return false, fmt.Sprintf("of %d attempts %d succeed, as they do in a dyno", len(inBuild), n)
 }
+
+// complaint is what a build fails for: the first line with an exclamation mark
+// of its own.
+func complaint(out string) string {
+	for line := range strings.Lines(out) {
+		if text, found := strings.CutPrefix(strings.TrimSpace(line), "remote:  !"); found && strings.TrimSpace(text) != "" {
+			return strings.TrimSpace(text)
+		}
+	}
+	return out
+}
+
+// tricked is what a buildpack prints when it has played its trick.
+const tricked = "the trick is played"
 
 // buildpack is a tarball that plays a trick.
 func (s *siege) buildpack(t *testing.T, now trick) []byte {
@@ -102,7 +119,7 @@ func (s *siege) buildpack(t *testing.T, now trick) []byte {
 	w := tar.NewWriter(compressed)
 	for name, text := range map[string]string{
 		"bin/detect":  "#!/bin/sh\necho Trick\n",
-		"bin/compile": fmt.Sprintf("#!/bin/sh\nDATA=%s THEIRS=%s\n%s\nexit 0\n", s.Data, s.id(t, sitePath), now.script),
+		"bin/compile": fmt.Sprintf("#!/bin/sh\nDATA=%s THEIRS=%s\n%s\necho %s\n", s.Data, s.id(t, gardenPath), now.script, tricked),
 		"bin/release": "#!/bin/sh\necho '--- {}'\n",
 	} {
 		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(text))}); err != nil {
@@ -122,7 +139,7 @@ func (s *siege) buildpack(t *testing.T, now trick) []byte {
 func (s *siege) fingerprints(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, top := range []string{"token", "key", "ca", "cache/" + s.id(t, sitePath), "repos"} {
+	for _, top := range []string{"token", "key", "ca", "cache/" + s.id(t, gardenPath), "repos"} {
 		err := filepath.WalkDir(filepath.Join(s.Data, top), func(path string, e fs.DirEntry, err error) error {
 			if err != nil || strings.Contains(path, s.id(t, attackerPath)) {
 				return err

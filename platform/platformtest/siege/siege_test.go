@@ -1,12 +1,11 @@
-//go:build escape
-
-package platformtest_test
+package siege
 
 import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"niwa/platform/build/image/imagetest"
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/escape"
 	"niwa/platform/platformtest/need"
@@ -26,27 +26,52 @@ import (
 // siege is a platform with two apps: garden, which serves, and mallory, which
 // wants more than is its own.
 type siege struct {
-	*site            // garden
+	*garden
 	secret    string // in the environment of garden, and of niwa
 	malicious string // mallory's git repository
+	abstract  string // a socket of the machine's that has no file
+	shares    bool   // what dynos listen on is also that of other tests
 }
 
 const attackerPath = "/apps/mallory"
 
+// files is how many niwa, and a process of mallory's, may have open: so few
+// that they can be used up before the machine notices.
+const files = 4096
+
+// prepare skips the test where something is missing.
+func prepare(t *testing.T, runtime string) {
+	t.Helper()
+	need.Tool(t, "git")
+	need.Tool(t, "redis-server")
+	dirs, err := filepath.Glob("/usr/lib/postgresql/*/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	need.Tool(t, "initdb", dirs...)
+	if runtime == docker {
+		imagetest.Engine(t)
+	}
+	// It is not lifted afterwards, because an ordinary user cannot.
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func newSiege(t *testing.T, runtime string) *siege {
 	t.Helper()
-	need.Tool(t, "redis-server")
-	need.Tool(t, "initdb", postgresDirs()...)
 	secret := "secret-" + rand.Text()
 	t.Setenv(escape.SecretName, secret)
-	s := &siege{site: newSite(t, runtime), secret: secret}
-	s.do(t, "POST", "/apps", map[string]any{"name": "mallory"})
-	for _, app := range []string{siteName, "mallory"} {
+	s := &siege{garden: newGarden(t, platformtest.Dir(t), runtime), secret: secret}
+	for _, app := range []string{gardenName, "mallory"} {
+		if app != gardenName {
+			s.do(t, "POST", "/apps", map[string]any{"name": app})
+		}
 		for _, plan := range []string{"heroku-postgresql:essential-0", "heroku-redis:mini"} {
 			s.do(t, "POST", "/apps/"+app+"/addons", map[string]any{"plan": plan})
 		}
 	}
-	for _, app := range []string{siteName, "mallory"} {
+	for _, app := range []string{gardenName, "mallory"} {
 		platformtest.Await(t, "the add-ons of "+app, func() (string, bool) {
 			config := s.config(t, app)
 			return fmt.Sprint(len(config)), config["DATABASE_URL"] != "" && config["REDIS_URL"] != ""
@@ -61,17 +86,23 @@ func newSiege(t *testing.T, runtime string) *siege {
 // plant leaves garden's secret wherever an app's things are.
 func (s *siege) plant(t *testing.T) {
 	t.Helper()
-	s.do(t, "PATCH", sitePath+"/config-vars", map[string]any{escape.SecretName: s.secret})
+	s.do(t, "PATCH", gardenPath+"/config-vars", map[string]any{escape.SecretName: s.secret})
 	write(t, filepath.Join(s.dir, "secret.txt"), s.secret+"\n")
-	s.before = "for dir in /tmp /var/tmp /dev/shm; do cp secret.txt $dir/escape-theirs; done; cat secret.txt;"
 	t.Cleanup(func() { // where /tmp is everybody's
 		for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
 			_ = os.Remove(filepath.Join(dir, "escape-theirs"))
 		}
 	})
 	s.push(t)
+	s.scale(t, 2)
 	s.settled(t, 2)
-	cache := filepath.Join(s.Data, "cache", s.id(t, sitePath))
+	s.abstract = "@escape-" + rand.Text()
+	abstract, err := net.Listen("unix", s.abstract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { abstract.Close() })
+	cache := filepath.Join(s.Data, "cache", s.id(t, gardenPath))
 	info, err := os.Stat(cache)
 	if err != nil {
 		t.Fatal(err)
@@ -124,10 +155,10 @@ func (s *siege) id(t *testing.T, path string) string {
 func (s *siege) targets(t *testing.T) escape.Targets {
 	t.Helper()
 	targets := escape.Targets{
-		Secret: s.secret, Data: s.Data, Home: os.Getenv("HOME"), Niwa: s.PID, Others: s.processes(t),
+		Secret: []byte(s.secret), Abstract: s.abstract, Data: s.Data, Home: os.Getenv("HOME"), Niwa: s.PID, Others: s.processes(t),
 		Dyno: s.addr(t), Ports: s.ports(t),
-		Postgres: withoutPassword(t, s.config(t, siteName)["DATABASE_URL"]),
-		Redis:    withoutPassword(t, s.config(t, siteName)["REDIS_URL"]),
+		Postgres: withoutPassword(t, s.config(t, gardenName)["DATABASE_URL"]),
+		Redis:    withoutPassword(t, s.config(t, gardenName)["REDIS_URL"]),
 	}
 	theirs := s.ids(t)
 	err := filepath.WalkDir(s.Data, func(path string, e fs.DirEntry, err error) error {
@@ -186,12 +217,12 @@ func few(all []string) []string {
 // ids are those that garden's files are known by.
 func (s *siege) ids(t *testing.T) []string {
 	t.Helper()
-	ids := []string{s.id(t, sitePath)}
+	ids := []string{s.id(t, gardenPath)}
 	for _, d := range s.dynos(t) {
 		ids = append(ids, d.ID)
 	}
 	var releases []struct{ Slug *struct{ ID string } }
-	s.Call(t, "GET", sitePath+"/releases", nil, &releases)
+	s.Call(t, "GET", gardenPath+"/releases", nil, &releases)
 	for _, r := range releases {
 		if r.Slug != nil {
 			ids = append(ids, r.Slug.ID)
@@ -228,7 +259,7 @@ func (s *siege) addr(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, ok := table.Lookup(siteName + "." + s.Domain)
+	app, ok := table.Lookup(gardenName + "." + s.Domain)
 	if !ok || len(app.Dynos) == 0 {
 		t.Fatalf("no route leads to garden: %v", app)
 	}
@@ -265,7 +296,9 @@ func withoutPassword(t *testing.T, of string) string {
 func (s *siege) run(t *testing.T, command string) string {
 	t.Helper()
 	var d struct{ Name string }
-	ok(t, s.Call(t, "POST", attackerPath+"/dynos", map[string]any{"command": command}, &d), 201)
+	if status := s.Call(t, "POST", attackerPath+"/dynos", map[string]any{"command": command}, &d); status != 201 {
+		t.Fatalf("running %q: status %d", command, status)
+	}
 	return d.Name
 }
 
@@ -280,14 +313,17 @@ func (s *siege) end(t *testing.T, dyno string) {
 }
 
 // said waits until a dyno of mallory's has said something, and returns the
-// rest of the line, or until it has ended without.
+// rest of the line.
 func (s *siege) said(t *testing.T, dyno, what string) (rest string) {
 	t.Helper()
 	platformtest.Await(t, fmt.Sprintf("%q of %s", what, dyno), func() (string, bool) {
 		log := s.log(t, "mallory", dyno)
 		_, after, found := strings.Cut(log, what)
 		rest, _, _ = strings.Cut(after, "\n")
-		return log, found || strings.Contains(log, "Process exited")
+		if !found && strings.Contains(log, "Process exited") {
+			t.Fatalf("%s was to say %q, and has ended:\n%s", dyno, what, log)
+		}
+		return log, found
 	})
 	return strings.TrimSpace(rest)
 }
