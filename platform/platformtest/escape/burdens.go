@@ -44,7 +44,7 @@ func sleep() error {
 
 // forked is how many seconds the processes of a fork bomb last, so that a
 // machine that nothing else keeps from it outlives it.
-const forked = "20"
+const forked = "60"
 
 // Forked is the command line of what a fork bomb leaves. The number tells it
 // from another's.

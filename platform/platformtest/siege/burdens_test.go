@@ -110,7 +110,7 @@ func (s *siege) forkBomb(t *testing.T, l *load.Load) (string, bool) {
 		n := count(t, escape.Forked(number))
 		grown := n > most
 		most = max(most, n)
-		return fmt.Sprint(n), n > 0 && !grown
+		return fmt.Sprintf("%d, after:\n%s", n, s.log(t, "mallory", dyno)), n > 0 && !grown
 	})
 	visited(t, l, 200)
 	s.end(t, dyno)

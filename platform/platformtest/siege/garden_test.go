@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/load"
@@ -153,9 +154,11 @@ func (g *garden) log(t *testing.T, app, dyno string) string {
 	return string(text)
 }
 
-// visitors are a few that come again and again.
+// visitors are a few that come again and again, each after a pause, so that
+// nobody is kept from work by them.
 func (g *garden) visitors(clients, requests int) *load.Load {
 	return load.Start(load.Config{
 		Addr: strings.TrimPrefix(g.Router, "http://"), Host: gardenName + "." + g.Domain, Clients: clients, Requests: requests,
+		Check: func(time.Time, http.Header) error { time.Sleep(5 * time.Millisecond); return nil },
 	}, "at rest")
 }
