@@ -50,7 +50,8 @@ func arrows() map[string][]string {
 		"platform/api/listener": {},
 		"platform/git":          {"platform", "platform/proc"},
 		"platform/lesson":       {"platform", "platform/client"},
-		"platform/cli": {"platform", "platform/client", "platform/docker", "platform/lesson", "platform/stack", "platform/instance",
+		"platform/compare":      {"platform/client", "platform/lesson"},
+		"platform/cli": {"platform", "platform/client", "platform/compare", "platform/docker", "platform/lesson", "platform/stack", "platform/instance",
 			"addons/engine", "sample-app"},
 
 		// The wiring: it alone knows everybody, and only cli knows it.

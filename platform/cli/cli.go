@@ -64,6 +64,7 @@ func newRoot(program Program) *cobra.Command {
 		routerCommand(opts, program),
 		demoCommand(opts, program),
 		samplesCommand(),
+		compareCommand(opts),
 		envCommand(opts),
 		herokuCommand(opts),
 		doctorCommand(opts),
