@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/http"
 )
 
@@ -37,6 +38,34 @@ func (c *Client) App(ctx context.Context, app string) (App, error) {
 func (c *Client) CreateApp(ctx context.Context, name string) (App, error) {
 	var a App
 	return a, c.call(ctx, http.MethodPost, "/apps", map[string]string{"name": name}, &a)
+}
+
+// DestroyApp destroys an app with its add-ons.
+func (c *Client) DestroyApp(ctx context.Context, app string) error {
+	return c.call(ctx, http.MethodDelete, pathOf("apps", app), nil, nil)
+}
+
+// EnableFeature turns a feature of an app on.
+func (c *Client) EnableFeature(ctx context.Context, app, feature string) error {
+	return c.call(ctx, http.MethodPatch, pathOf("apps", app, "features", feature), map[string]bool{"enabled": true}, nil)
+}
+
+// Restart has all dynos of an app replaced.
+func (c *Client) Restart(ctx context.Context, app string) error {
+	return c.call(ctx, http.MethodDelete, pathOf("apps", app, "dynos"), nil, nil)
+}
+
+// Logs writes the last lines of a dyno's log to w, those of the platform.
+func (c *Client) Logs(ctx context.Context, app, dyno string, lines int, w io.Writer) error {
+	var session struct {
+		URL string `json:"logplex_url"`
+	}
+	err := c.call(ctx, http.MethodPost, pathOf("apps", app, "log-sessions"),
+		map[string]any{"dyno": dyno, "lines": lines, "source": "heroku"}, &session)
+	if err != nil {
+		return err
+	}
+	return c.Stream(ctx, session.URL, w)
 }
 
 // Dynos lists an app's dynos.

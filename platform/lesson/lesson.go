@@ -45,12 +45,36 @@ const readerCredential = "readonly"
 
 // Run does it all, and returns once the app answers.
 func (l Lesson) Run(ctx context.Context) error {
-	if err := l.app(ctx); err != nil {
+	for _, step := range []func(context.Context) error{l.Create, l.Database, l.Cache, l.deploy, l.Up} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Create makes the app.
+func (l Lesson) Create(ctx context.Context) error {
+	_, err := l.Client.App(ctx, l.Name)
+	if client.IsNotFound(err) {
+		_, err = l.Client.CreateApp(ctx, l.Name)
+		l.say("created the app %s", l.Name)
+	}
+	if err != nil {
 		return fmt.Errorf("creating the app %s: %w", l.Name, err)
 	}
-	if _, err := l.addon(ctx, "heroku-postgresql", "essential-0"); err != nil {
-		return err
-	}
+	return nil
+}
+
+// Database gives the app its Postgres.
+func (l Lesson) Database(ctx context.Context) error {
+	_, err := l.addon(ctx, "heroku-postgresql", "essential-0")
+	return err
+}
+
+// Cache gives the app its Redis, with a credential that can only read for the
+// read path.
+func (l Lesson) Cache(ctx context.Context) error {
 	redis, err := l.addon(ctx, "heroku-redis", "mini")
 	if err != nil {
 		return err
@@ -58,22 +82,7 @@ func (l Lesson) Run(ctx context.Context) error {
 	if err := l.reader(ctx, redis); err != nil {
 		return fmt.Errorf("attaching %s of %s: %w", readerCredential, redis.Name, err)
 	}
-	if err := l.deploy(ctx); err != nil {
-		return err
-	}
-	if err := l.dyno(ctx); err != nil {
-		return err
-	}
-	return l.answer(ctx)
-}
-
-func (l Lesson) app(ctx context.Context) error {
-	_, err := l.Client.App(ctx, l.Name)
-	if client.IsNotFound(err) {
-		_, err = l.Client.CreateApp(ctx, l.Name)
-		l.say("created the app %s", l.Name)
-	}
-	return err
+	return nil
 }
 
 // addon returns the app's add-on of the service once it is provisioned.
@@ -148,8 +157,14 @@ func (l Lesson) deploy(ctx context.Context) error {
 			return nil
 		}
 	}
+	return l.Build(ctx, version)
+}
+
+// Build builds and releases the sample. The version is a name for its source.
+func (l Lesson) Build(ctx context.Context, version string) error {
 	l.say("deploying sample-app/%s as %s", l.Lang, l.Name)
-	if build, err = l.Client.CreateBuild(ctx, l.Name, l.Source, version); err != nil {
+	build, err := l.Client.CreateBuild(ctx, l.Name, l.Source, version)
+	if err != nil {
 		return fmt.Errorf("starting the build: %w", err)
 	}
 	if err := l.Client.Stream(ctx, build.OutputStreamURL, l.Out); err != nil {
@@ -177,6 +192,14 @@ func (l Lesson) built(ctx context.Context, build client.Build) error {
 		}
 		return r.Status == platform.Succeeded, err
 	})
+}
+
+// Up waits until the app answers.
+func (l Lesson) Up(ctx context.Context) error {
+	if err := l.dyno(ctx); err != nil {
+		return err
+	}
+	return l.answer(ctx)
 }
 
 // dyno waits for a web dyno to be up.
