@@ -367,7 +367,8 @@ func (cr *crew) runAttached(ctx context.Context, w *worker, spec dyno.Spec, sess
 }
 
 // runReleaseDyno runs the release command of a release and returns its exit
-// status.
+// status. That its dyno cannot be started says nothing about the command, so it
+// is tried again a few times.
 func (c *Controller) runReleaseDyno(ctx context.Context, app platform.App, r platform.Release, out io.Writer) (int, error) {
 	if r.SlugID == nil {
 		return 0, errors.New("the release has no slug")
@@ -389,17 +390,25 @@ func (c *Controller) runReleaseDyno(ctx context.Context, app platform.App, r pla
 		return 0, err
 	}
 	cr := c.crew(app.ID)
-	w := newWorker(platform.Dyno{
-		AppID: app.ID, ReleaseID: r.ID, Version: r.Version, Type: releaseType,
-		Name:    cr.freeName(releaseType),
-		Command: slug.ProcessTypes[releaseType], Size: defaultSize,
-	})
-	if !cr.add(w) {
-		return 0, context.Canceled
+	for n := range maxTries {
+		if n > 0 && !pauseFor(ctx, firstPause<<(n-1)) {
+			return 0, ctx.Err()
+		}
+		w := newWorker(platform.Dyno{
+			AppID: app.ID, ReleaseID: r.ID, Version: r.Version, Type: releaseType,
+			Name:    cr.freeName(releaseType),
+			Command: slug.ProcessTypes[releaseType], Size: defaultSize,
+		})
+		if !cr.add(w) {
+			return 0, context.Canceled
+		}
+		spec := cr.spec(w, app, slug, config)
+		lines := c.Logs.Writer(app.ID, "app", w.dyno.Name)
+		spec.Output = io.MultiWriter(out, lines)
+		exit, started := cr.run(w, spec)
+		if err := lines.Close(); started {
+			return exit.Code, err
+		}
 	}
-	spec := cr.spec(w, app, slug, config)
-	lines := c.Logs.Writer(app.ID, "app", w.dyno.Name)
-	spec.Output = io.MultiWriter(out, lines)
-	exit := cr.run(w, spec)
-	return exit.Code, lines.Close()
+	return 0, errors.New("the release command could not be started; the log of the app says why")
 }

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -192,6 +193,29 @@ func TestTheReleasePhaseComesBeforeTheNewDynos(t *testing.T) {
 	}
 	f.statusIs(t, good.ID, platform.Succeeded)
 	f.dynosAre(t, "garden", "web.1 up v5")
+}
+
+func TestAReleasePhaseThatCannotBeStartedIsTriedAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		after time.Duration
+		want  string
+	}{"an engine that is back soon": {10 * time.Second, platform.Succeeded}, "an engine that stays away": {20 * time.Second, platform.Failed}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t)
+				defer f.shut()
+				app := f.app(t, "garden")
+				away, well := errors.New("the engine is away"), error(nil)
+				_ = f.runner.trouble(&away)
+				r := f.deploy(t, app, map[string]string{"worker": "wait", "release": "exit 0"})
+				time.Sleep(tt.after)
+				_ = f.runner.trouble(&well)
+				time.Sleep(10 * time.Second)
+				synctest.Wait()
+				f.statusIs(t, r.ID, tt.want)
+			})
+		})
+	}
 }
 
 func TestAnAddonsReleaseWaitsForThePhaseBeforeIt(t *testing.T) {

@@ -17,10 +17,10 @@ const (
 	// firstPause lies between two tries of what failed; it doubles each time.
 	firstPause = 250 * time.Millisecond
 	longPause  = time.Minute
-	// provisionTries is how often a provider is asked, in sixteen seconds
-	// together, for what has been acknowledged, before that is given up. Its
-	// server may just be coming back from a crash.
-	provisionTries = 7
+	// maxTries is how often what has been acknowledged is tried, in sixteen
+	// seconds together, before it is given up. The server or the engine that it
+	// takes may just be coming back from a crash.
+	maxTries = 7
 )
 
 // persist repeats, behind the verbs, a step that failed until it succeeds. The
@@ -128,7 +128,7 @@ func (c *Controller) provision(ctx context.Context, id string) error {
 func (c *Controller) provide(ctx context.Context, provider addons.Provider, service catalog.Service, req addons.Request) (res addons.Resource, further map[string]platform.Config, err error) {
 	tries := 1
 	if service.Async {
-		tries = provisionTries
+		tries = maxTries
 	}
 	pause := firstPause
 	for n := range tries {

@@ -69,19 +69,20 @@ func (w *worker) stop() {
 	}
 }
 
-// run runs a worker from its start to its end.
-func (cr *crew) run(w *worker, spec dyno.Spec) dyno.Exit {
+// run runs a worker from its start to its end. One that was not started has
+// not failed: it was told to stop before, or there is trouble with the runner.
+func (cr *crew) run(w *worker, spec dyno.Spec) (exit dyno.Exit, started bool) {
 	defer cr.finish(w)
 	if done(w.relieved) {
-		return dyno.Exit{}
+		return exit, false
 	}
 	cr.say(w, "Starting process with command `%s`", w.dyno.Command)
 	if err := cr.begin(w, spec); err != nil {
 		cr.say(w, "Dyno could not be started: %v", err)
 		cr.failed(w)
-		return dyno.Exit{Code: 1}
+		return exit, false
 	}
-	return cr.attend(w)
+	return cr.attend(w), true
 }
 
 // begin puts a dyno on record and starts it. One with a terminal or input
