@@ -13,6 +13,7 @@ require (
 	github.com/creack/pty v1.1.24 // terminals for one-off dynos; the one everybody uses
 	github.com/docker/docker v28.5.2+incompatible // the engine API, with negotiation back to 1.24
 	github.com/fergusstrange/embedded-postgres v1.34.0 // Postgres binaries for machines without Postgres
+	github.com/getkin/kin-openapi v0.153.0 // whether what a sample app answers is in its OpenAPI document; tests only
 	github.com/gofiber/fiber/v2 v2.52.15 // the Platform API
 	github.com/gofrs/flock v0.13.2 // one niwa per data directory; works on NFS and Windows too
 	github.com/google/go-cmp v0.7.0 // differences in tests
@@ -25,6 +26,8 @@ require (
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // draft-04, which Heroku's schema is written in; tests only
 	github.com/spf13/cobra v1.10.2 // commands, flags, completion
 	github.com/spf13/pflag v1.0.9 // cobra's flags
+	github.com/twmb/franz-go v1.22.3 // reads what a sample app has published; tests only
+	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // a Kafka in the process; tests only
 	github.com/uptrace/bun v1.3.0 // rows to structs, and migrations; speaks SQLite and Postgres
 	github.com/uptrace/bun/dialect/sqlitedialect v1.3.0 // bun's SQLite
 	github.com/valyala/fasthttp v1.51.0 // under fiber: streaming bodies and per-request deadlines
@@ -56,7 +59,6 @@ require (
 	github.com/docker/go-units v0.5.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/felixge/httpsnoop v1.1.0 // indirect
-	github.com/getkin/kin-openapi v0.153.0 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-openapi/jsonpointer v0.22.5 // indirect
@@ -84,8 +86,6 @@ require (
 	github.com/rivo/uniseg v0.2.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/tmthrgd/go-hex v0.0.0-20190904060850-447a3041c3bc // indirect
-	github.com/twmb/franz-go v1.22.3 // indirect
-	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // indirect
 	github.com/twmb/franz-go/pkg/kmsg v1.15.1 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
 	github.com/valyala/tcplisten v1.0.0 // indirect

@@ -89,7 +89,7 @@ func arrows() map[string][]string {
 		"platform/dyno/dynotest":         {"platform", "platform/dyno", "platform/platformtest/need"},
 		"addons/addonstest": {"platform", "platform/docker", "platform/pki", "platform/proc", "platform/platformtest/need", "platform/platformtest/standin", "addons",
 			"addons/catalog", "addons/engine"},
-		"sample-app/apptest":   {},
+		"sample-app/apptest":   {"sample-app"},
 		"internal/testsummary": {},
 	}
 }

@@ -54,6 +54,11 @@ func Samples() ([]Sample, error) {
 	return all, nil
 }
 
+// OpenAPI is the document of what each app answers.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte
+
 // Open returns the folder of the app in a language: "go".
 func Open(lang string) (fs.FS, error) {
 	data, err := zips.ReadFile(lang + ".zip")

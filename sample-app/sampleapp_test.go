@@ -134,7 +134,7 @@ func TestTarballHasTheAppAtItsRootAndIsTheSameEachTime(t *testing.T) {
 		}
 		names[h.Name] = true
 	}
-	for _, name := range []string{"go.mod", "Procfile", "app.json", "migrations/001_users.sql"} {
+	for _, name := range []string{"go.mod", "Procfile", "app.json", "schema.sql"} {
 		if !names[name] {
 			t.Errorf("the tarball has no %s", name)
 		}

@@ -1,6 +1,7 @@
 // Package apptest is the contract of the sample apps as a test of any URL:
 // what they answer, in which form, and that no cache ever makes an answer
-// wrong. sample-app/README.md has it in words.
+// wrong. sample-app/README.md has it in words, and sample-app/openapi.yaml is
+// what each answer is held against.
 //
 //	go test ./sample-app/apptest -url http://users.localhost:8080
 //
@@ -14,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	random "math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -25,17 +27,16 @@ import (
 type Options struct {
 	// Cached says that the app has a cache that works: a second read hits it.
 	Cached bool
-	// Disturb, if set, is called once while users are read and changed from
-	// all sides. It may do anything to the cache.
-	Disturb func(t *testing.T)
+	// Also has the URLs of other dynos of the same app. Each request goes to
+	// any of them.
+	Also []string
+	// Storms are gone through one after the other, after a quiet one.
+	Storms []Storm
 }
 
 // Run tests the app at a URL.
 func Run(t *testing.T, baseURL string, opts Options) {
-	c := &client{base: strings.TrimSuffix(baseURL, "/"), http: &http.Client{
-		Timeout:   30 * time.Second,
-		Transport: &http.Transport{MaxIdleConnsPerHost: 32, DialContext: dialHere},
-	}, tag: strings.ToLower(rand.Text()[:12])}
+	c := newClient(t, append([]string{baseURL}, opts.Also...)...)
 	t.Run("health", c.health)
 	t.Run("page", c.page)
 	t.Run("create and read", c.createAndRead)
@@ -48,7 +49,12 @@ func Run(t *testing.T, baseURL string, opts Options) {
 	t.Run("invalid input", c.invalidInput)
 	t.Run("unknown paths and methods", c.unknown)
 	t.Run("X-Cache", func(t *testing.T) { c.cacheHeader(t, opts.Cached) })
-	t.Run("no read is older than a change it follows", func(t *testing.T) { c.consistency(t, opts.Disturb) })
+	t.Run("metrics", func(t *testing.T) { c.metrics(t, opts.Cached) })
+	t.Run("no read is older than a change it follows", func(t *testing.T) {
+		for _, storm := range append([]Storm{{Name: "all is well"}}, opts.Storms...) {
+			t.Run(storm.Name, func(t *testing.T) { c.weather(t, storm) })
+		}
+	})
 }
 
 // dialHere dials names below localhost on this machine, as browsers and curl
@@ -71,10 +77,22 @@ type User struct {
 }
 
 type client struct {
-	base string
-	http *http.Client
-	tag  string // in every name and email of this run
-	n    int
+	bases    []string
+	http     *http.Client
+	document *document
+	tag      string // in every name and email of this run
+	n        int
+}
+
+func newClient(t *testing.T, urls ...string) *client {
+	c := &client{document: openDocument(t), tag: strings.ToLower(rand.Text()[:12]), http: &http.Client{
+		Timeout:   30 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: clients, DialContext: dialHere},
+	}}
+	for _, url := range urls {
+		c.bases = append(c.bases, strings.TrimSuffix(url, "/"))
+	}
+	return c
 }
 
 // answer is a response, read whole.
@@ -86,9 +104,10 @@ type answer struct {
 
 func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.body) }
 
-// do sends a request. body is JSON text, or nil for none.
+// do sends a request. body is JSON text, or nil for none. An answer that is
+// not in the document is an error.
 func (c *client) do(method, path, body string, header ...string) (answer, error) {
-	req, err := http.NewRequest(method, c.base+path, strings.NewReader(body))
+	req, err := http.NewRequest(method, c.bases[random.IntN(len(c.bases))]+path, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -104,7 +123,11 @@ func (c *client) do(method, path, body string, header ...string) (answer, error)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, text}, err
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{resp.StatusCode, resp.Header, text}
+	return a, c.document.check(req, a)
 }
 
 // want sends a request and fails the test unless it has the status.

@@ -21,6 +21,7 @@ func (e *apiError) Error() string { return e.Message }
 var (
 	errNotFound   = &apiError{http.StatusNotFound, "not_found", "There is no such user."}
 	errEmailTaken = &apiError{http.StatusConflict, "conflict", "Another user has this email."}
+	errDefect     = errors.New("a defect of this app")
 	errStale      = &apiError{http.StatusPreconditionFailed, "precondition_failed", "The user has changed since you read it; read it again."}
 )
 
@@ -41,8 +42,12 @@ func answerError(c *fiber.Ctx, err error) error {
 	case errors.As(err, &known):
 	case errors.As(err, &framework):
 		known = &apiError{framework.Code, frameworkID(framework.Code), framework.Message}
-	default:
-		slog.ErrorContext(c.UserContext(), "request failed", "request_id", c.Locals(requestID), "error", err)
+	case errors.Is(err, errDefect):
+		slog.ErrorContext(c.UserContext(), "request failed", "error", err)
+		known = &apiError{http.StatusInternalServerError, "internal_error", "Something went wrong here; the log has it under the X-Request-Id."}
+	default: // Postgres is away, busy or too slow
+		slog.ErrorContext(c.UserContext(), "Postgres did not do it", "error", err)
+		c.Set("Retry-After", "1")
 		known = &apiError{http.StatusServiceUnavailable, "unavailable", "The users cannot be reached right now; try again."}
 	}
 	return c.Status(known.status).JSON(known)
@@ -56,8 +61,6 @@ func frameworkID(status int) string {
 		return "method_not_allowed"
 	case http.StatusRequestEntityTooLarge:
 		return "request_too_large"
-	case http.StatusInternalServerError:
-		return "internal_server_error"
 	default:
 		return "bad_request"
 	}

@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string) error {
 	if err := level.UnmarshalText([]byte(getenv("LOG_LEVEL", "info"))); err != nil {
 		return fmt.Errorf("LOG_LEVEL: %w", err)
 	}
-	slog.SetDefault(slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: level})))
+	slog.SetDefault(slog.New(requestLog{slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: level})}))
 	redis.SetLogger(redisLog{})
 	database := os.Getenv("DATABASE_URL")
 	if database == "" {
@@ -56,15 +56,19 @@ func serve(ctx context.Context, database string) error {
 		return err
 	}
 	defer db.Close()
-	keys := &keys{db: db}
-	cache, err := OpenCache(os.Getenv("REDIS_URL"), os.Getenv("REDIS_READER_URL"), keys)
+	cache, err := OpenCache(db, os.Getenv("REDIS_URL"), os.Getenv("REDIS_READER_URL"))
 	if err != nil {
 		return err
 	}
 	defer cache.Close()
-	go keys.Follow(ctx)
+	kafka, err := kafkaFromEnv()
+	if err != nil {
+		return err
+	}
+	outbox := &Outbox{db: db, kafka: kafka}
+	go outbox.Publish(ctx)
 
-	app := newServer(&Users{db: db, cache: cache})
+	app := newServer(&Users{db: db, cache: cache, outbox: outbox})
 	stopped := make(chan error, 1)
 	go func() {
 		<-ctx.Done()
@@ -83,8 +87,10 @@ func openDatabase(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, errors.New("DATABASE_URL is not a postgres:// URL") // err would show the password
 	}
+	config.ConnConfig.ConnectTimeout = 3 * time.Second
+	config.ConnConfig.RuntimeParams["statement_timeout"] = "5s"
 	// An essential-0 database takes 20 connections, and while a release is
-	// rolled out two dynos share them.
+	// rolled out two dynos share them. The outbox has one more.
 	config.MaxConns = 8
 	return pgxpool.NewWithConfig(ctx, config)
 }

@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"crypto/rand"
 	_ "embed"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -18,15 +15,15 @@ import (
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/recover"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 const (
 	requestTimeout = 10 * time.Second
 	defaultLimit   = 20
 	maxLimit       = 100
-	maxBody        = 64 << 10     // bytes
-	requestID      = "request_id" // a key of fiber.Ctx.Locals
+	maxBody        = 64 << 10 // bytes
 )
 
 //go:embed page.html
@@ -36,7 +33,7 @@ var page []byte
 type server struct{ users *Users }
 
 func newServer(users *Users) *fiber.App {
-	s := &server{users}
+	s, m := &server{users}, newMetrics(users.outbox)
 	app := fiber.New(fiber.Config{
 		ErrorHandler:          answerError,
 		BodyLimit:             1 << 20, // beyond it the connection is cut
@@ -45,40 +42,18 @@ func newServer(users *Users) *fiber.App {
 		ReadTimeout:           30 * time.Second,
 		IdleTimeout:           90 * time.Second, // longer than the router keeps connections
 	})
-	app.Use(observe, recover.New())
+	app.Use(m.observe)
 	app.Get("/", func(c *fiber.Ctx) error {
 		return c.Type("html", "utf-8").Send(page)
 	})
 	app.Get("/health", s.health)
+	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})))
 	app.Post("/users", s.create)
 	app.Get("/users", s.list)
 	app.Get("/users/:id", s.get)
 	app.Put("/users/:id", s.update)
 	app.Delete("/users/:id", s.delete)
 	return app
-}
-
-var safeID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
-
-// observe gives each request an id and a deadline, and logs how it ended.
-func observe(c *fiber.Ctx) error {
-	id := c.Get("X-Request-Id") // the router's
-	if !safeID.MatchString(id) {
-		id = rand.Text()
-	}
-	c.Locals(requestID, id)
-	c.Set("X-Request-Id", id)
-	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-	defer cancel()
-	c.SetUserContext(ctx)
-	started := time.Now()
-	err := c.Next()
-	if err != nil {
-		err = answerError(c, err)
-	}
-	slog.Info("request", requestID, id, "method", c.Method(), "path", c.Path(), "status", c.Response().StatusCode(),
-		"ms", time.Since(started).Milliseconds(), "cache", c.GetRespHeader("X-Cache"))
-	return err
 }
 
 func (s *server) create(c *fiber.Ctx) error {
@@ -101,7 +76,9 @@ func (s *server) get(c *fiber.Ctx) error {
 		return err
 	}
 	user, how, err := s.users.Get(c.UserContext(), id)
-	c.Set("X-Cache", how)
+	if how != "" {
+		c.Set("X-Cache", how)
+	}
 	if err != nil {
 		return err
 	}
@@ -173,7 +150,8 @@ func (s *server) list(c *fiber.Ctx) error {
 func (s *server) health(c *fiber.Ctx) error {
 	answer := fiber.Map{"status": "ok", "postgres": "ok", "cache": s.users.cache.State(c.UserContext())}
 	if err := s.users.Ping(c.UserContext()); err != nil {
-		slog.Warn("Postgres does not answer", "error", err)
+		c.Set("Retry-After", "1")
+		slog.WarnContext(c.UserContext(), "Postgres does not answer", "error", err)
 		answer["status"], answer["postgres"] = "failing", "down"
 		c.Status(fiber.StatusServiceUnavailable)
 	}

@@ -51,10 +51,11 @@ func (in Input) clean() (Input, error) {
 }
 
 // Users is the one place that changes users, so that no change forgets the
-// cache.
+// cache or its event.
 type Users struct {
-	db    *pgxpool.Pool
-	cache *Cache
+	db     *pgxpool.Pool
+	cache  *Cache
+	outbox *Outbox
 }
 
 const columns = `id, name, email, version, created_at, updated_at`
@@ -76,32 +77,36 @@ func one(rows pgx.Rows, err error) (User, error) {
 }
 
 // Create adds a user. The cache cannot know of it yet.
-func (u *Users) Create(ctx context.Context, in Input) (User, error) {
-	return one(u.db.Query(ctx, `INSERT INTO users (name, email) VALUES ($1, $2) RETURNING `+columns, in.Name, in.Email))
+func (u *Users) Create(ctx context.Context, in Input) (user User, err error) {
+	err = pgx.BeginFunc(ctx, u.db, func(tx pgx.Tx) error {
+		if user, err = one(tx.Query(ctx, `INSERT INTO users (name, email) VALUES ($1, $2) RETURNING `+columns, in.Name, in.Email)); err != nil {
+			return err
+		}
+		return u.outbox.Add(ctx, tx, "user.created", user)
+	})
+	return user, err
 }
 
-// Get reads a user, from the cache where it can be trusted and else from
+// Get reads a user, from the cache where that can be believed and else from
 // Postgres. how is hit, miss or bypass.
 func (u *Users) Get(ctx context.Context, id int64) (user User, how string, err error) {
-	started := time.Now()
-	look := u.cache.Look(ctx, id)
-	if look.How == hit {
-		return look.User, hit, nil
+	look, err := u.cache.Look(ctx, id)
+	if err != nil || look.How == hit {
+		return look.User, look.How, err
 	}
-	if look.How != miss {
+	if look.lease == "" {
 		user, err = one(u.db.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1`, id))
 		return user, look.How, err
 	}
-	// The row stays as it is until the cache has it: no change of it commits,
-	// and makes the cache forget, between this read and the fill.
+	// The row stays as it is until the cache has it, and waits for who is
+	// changing it.
 	err = pgx.BeginFunc(ctx, u.db, func(tx pgx.Tx) error {
-		user, err = one(tx.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1 FOR SHARE`, id))
-		if err == nil && time.Since(started) < fillWindow {
-			u.cache.Fill(ctx, look.key, user)
+		if user, err = one(tx.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1 FOR SHARE`, id)); err == nil {
+			u.cache.Fill(ctx, look, user)
 		}
 		return err
 	})
-	return user, miss, err
+	return user, look.How, err
 }
 
 // List returns up to limit users after an id whose name or email holds the
@@ -123,19 +128,20 @@ func contains(text string) string {
 
 // Update replaces a user. match is the version it must have, or 0 for any.
 func (u *Users) Update(ctx context.Context, id, match int64, in Input) (User, error) {
-	return u.change(ctx, id, match, `UPDATE users SET name = $2, email = $3, version = version + 1, updated_at = now()
+	return u.change(ctx, id, match, "user.updated", `UPDATE users SET name = $2, email = $3, version = version + 1, updated_at = now()
 		WHERE id = $1 RETURNING `+columns, in.Name, in.Email)
 }
 
 // Delete removes a user. match is the version it must have, or 0 for any.
 func (u *Users) Delete(ctx context.Context, id, match int64) error {
-	_, err := u.change(ctx, id, match, `DELETE FROM users WHERE id = $1 RETURNING `+columns)
+	_, err := u.change(ctx, id, match, "user.deleted", `DELETE FROM users WHERE id = $1 RETURNING `+columns)
 	return err
 }
 
-// change runs a statement on one user and makes the cache forget it.
-func (u *Users) change(ctx context.Context, id, match int64, sql string, args ...any) (user User, err error) {
-	var committed func()
+// change runs a statement on one user, writes its event, and makes the cache
+// forget the user.
+func (u *Users) change(ctx context.Context, id, match int64, kind, sql string, args ...any) (user User, err error) {
+	var untold bool
 	err = pgx.BeginFunc(ctx, u.db, func(tx pgx.Tx) error {
 		old, err := one(tx.Query(ctx, `SELECT `+columns+` FROM users WHERE id = $1 FOR UPDATE`, id))
 		if err != nil {
@@ -147,14 +153,16 @@ func (u *Users) change(ctx context.Context, id, match int64, sql string, args ..
 		if user, err = one(tx.Query(ctx, sql, append([]any{id}, args...)...)); err != nil {
 			return err
 		}
-		committed, err = u.cache.Forget(ctx, tx, id, old.Version+1)
+		if err = u.outbox.Add(ctx, tx, kind, user); err != nil {
+			return err
+		}
+		untold, err = u.cache.Forget(ctx, tx, id)
 		return err
 	})
-	if err != nil {
-		return User{}, err
+	if err == nil && untold {
+		time.Sleep(epochTrust) // whatever happens to the request: see Forget
 	}
-	committed()
-	return user, nil
+	return user, err
 }
 
 // Ping says whether Postgres answers and has the schema.

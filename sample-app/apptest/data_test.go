@@ -1,0 +1,147 @@
+package apptest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+
+	"niwa/platform/platformtest/need"
+)
+
+// database is a Postgres that can be killed and started again where it was.
+type database struct {
+	*server
+	owner              *testing.T // the test that it lasts for
+	program, dir, port string
+	url                string // of an empty database
+}
+
+func startPostgres(t *testing.T) *database {
+	const bin = "/usr/lib/postgresql/15/bin"
+	initdb := need.Tool(t, "initdb", bin)
+	d := &database{owner: t, program: need.Tool(t, "postgres", bin), dir: dir(t), port: freePort(t)}
+	d.url = "postgres://app@127.0.0.1:" + d.port + "/postgres"
+	cmd := unprivileged(exec.Command(initdb, "-D", d.dir+"/pg", "-U", "app", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"))
+	cmd.Dir = "/"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	d.start(t)
+	return d
+}
+
+func (d *database) start(t *testing.T) {
+	t.Helper()
+	d.server = start(d.owner, nil, "/", d.program, "-D", d.dir+"/pg", "-p", d.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
+	await(t, d.server, func(ctx context.Context) error {
+		conn, err := pgx.Connect(ctx, d.url)
+		if err == nil {
+			err = conn.Close(ctx)
+		}
+		return err
+	})
+}
+
+// crash ends it without a word to anybody, and starts it again.
+func (d *database) crash(t *testing.T) {
+	d.end(t, syscall.SIGQUIT)
+	d.start(t)
+}
+
+func (d *database) connect(t *testing.T) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), d.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+// lock keeps a user's row from being changed until it is released.
+func (d *database) lock(t *testing.T, user User) (release func()) {
+	t.Helper()
+	tx, err := d.connect(t).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `SELECT FROM users WHERE id = $1 FOR UPDATE`, user.ID); err != nil {
+		t.Fatal(err)
+	}
+	return func() { tx.Rollback(context.Background()) }
+}
+
+// The passwords of the cache's users, which no log may show.
+const (
+	writerSecret = "s3cret-of-the-writer"
+	readerSecret = "s3cret-of-the-reader"
+)
+
+// cacheServer is a Redis that can be killed and started again where it was.
+type cacheServer struct {
+	*server
+	owner     *testing.T // the test that it lasts for
+	port, tls string
+	dir       string
+	admin     *redis.Client
+}
+
+func startRedis(t *testing.T) *cacheServer {
+	c := &cacheServer{owner: t, port: freePort(t), tls: freePort(t), dir: dir(t)}
+	pair := certify(t, nil)
+	for name, text := range map[string][]byte{"cert.pem": pair.cert, "key.pem": pair.key} {
+		if err := os.WriteFile(filepath.Join(c.dir, name), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.start(t)
+	return c
+}
+
+// url is where a user finds it, by itself or in TLS with a certificate that
+// nobody signed.
+func (c *cacheServer) url(user, secret string, tls bool) string {
+	if tls {
+		return fmt.Sprintf("rediss://%s:%s@127.0.0.1:%s", user, secret, c.tls)
+	}
+	return fmt.Sprintf("redis://%s:%s@127.0.0.1:%s", user, secret, c.port)
+}
+
+func (c *cacheServer) start(t *testing.T) {
+	t.Helper()
+	conf := fmt.Sprintf("bind 127.0.0.1\nport %s\ndir %s\nsave \"\"\n"+
+		"tls-port %[3]s\ntls-cert-file %[2]s/cert.pem\ntls-key-file %[2]s/key.pem\ntls-auth-clients no\n"+
+		"user default on >%[4]s ~* &* +@all\nuser reader on >%[5]s ~* &* +@read +@connection +info\n", c.port, c.dir, c.tls, writerSecret, readerSecret)
+	if err := os.WriteFile(filepath.Join(c.dir, "redis.conf"), []byte(conf), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c.server = start(c.owner, nil, "/", need.Tool(t, "redis-server"), filepath.Join(c.dir, "redis.conf"))
+	c.admin = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + c.port, Username: "default", Password: writerSecret, MaxRetries: -1})
+	c.owner.Cleanup(func() { c.admin.Close() })
+	await(t, c.server, func(ctx context.Context) error { return c.admin.Ping(ctx).Err() })
+}
+
+// must runs a command as the administrator.
+func (c *cacheServer) must(t *testing.T, args ...any) {
+	t.Helper()
+	if err := c.admin.Do(t.Context(), args...).Err(); err != nil {
+		t.Fatalf("redis %v: %v", args, err)
+	}
+}
+
+// keys lists what is in the cache.
+func (c *cacheServer) keys(t *testing.T) []string {
+	t.Helper()
+	keys, err := c.admin.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}

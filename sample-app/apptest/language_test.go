@@ -1,0 +1,120 @@
+package apptest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"niwa/platform/platformtest/need"
+)
+
+// language is a sample app that these tests build and run.
+type language struct {
+	name  string   // of its folder
+	tools []string // without which it is skipped
+	build string   // a command of the shell in a copy of the folder
+}
+
+func languages() []language {
+	return []language{
+		{"go", []string{"go"}, "go build -buildvcs=false -o bin/app ."},
+	}
+}
+
+// program is an app that has been built: a folder and its Procfile.
+type program struct {
+	dir   string
+	types map[string]string
+}
+
+// built builds an app in a copy of its folder, which is all that it needs.
+func (l language) built(t *testing.T) *program {
+	t.Helper()
+	need.Tool(t, "bash")
+	for _, tool := range l.tools {
+		need.Tool(t, tool)
+	}
+	p := &program{dir: filepath.Join(dir(t), l.name), types: map[string]string{}}
+	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join("..", l.name))); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bash", "-c", l.build)
+	cmd.Dir = p.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("building sample-app/%s: %v\n%s", l.name, err, out)
+	}
+	err := filepath.WalkDir(p.dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || os.Geteuid() != 0 {
+			return err
+		}
+		return os.Lchown(path, nobody, nobody)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	procfile, err := os.ReadFile(filepath.Join(p.dir, "Procfile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(procfile)) {
+		name, command, _ := strings.Cut(line, ":")
+		p.types[name] = strings.TrimSpace(command)
+	}
+	return p
+}
+
+// env is what a dyno's command has beside its config vars.
+func (p *program) env(vars []string) []string {
+	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "LANG=C.UTF-8"}, vars...)
+}
+
+// release runs the release phase.
+func (p *program) release(t *testing.T, vars ...string) {
+	t.Helper()
+	cmd := unprivileged(exec.Command("bash", "-c", p.types["release"]))
+	cmd.Env, cmd.Dir = p.env(vars), p.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("release: %v\n%s", err, out)
+	}
+}
+
+// dyno is a web process that runs.
+type dyno struct {
+	*server
+	url string
+}
+
+func (p *program) web(t *testing.T, vars ...string) *dyno {
+	t.Helper()
+	port := freePort(t)
+	return &dyno{start(t, p.env(append(vars, "PORT="+port)), p.dir, "bash", "-c", p.types["web"]), "http://127.0.0.1:" + port}
+}
+
+// up waits until it accepts connections, as a router does.
+func (d *dyno) up(t *testing.T) *dyno {
+	t.Helper()
+	await(t, d.server, func(context.Context) error {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(d.url, "http://"))
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+	return d
+}
+
+// stopped ends it as a platform does, and says how it exits.
+func (d *dyno) stopped(t *testing.T) error {
+	t.Helper()
+	d.end(t, syscall.SIGTERM)
+	if code := d.cmd.ProcessState.ExitCode(); code != 0 {
+		return fmt.Errorf("at SIGTERM it exits with %d:\n%s", code, d.log)
+	}
+	return nil
+}
