@@ -15,7 +15,7 @@ property() {
 # prepare_jvm gives the tools of the build the app's config vars, a JDK, and
 # all that they need to fetch what they fetch.
 prepare_jvm() {
-	export_config
+	export_config '*'
 	# These are about the app, not about the compiler.
 	unset JAVA_OPTS JAVA_TOOL_OPTIONS JAVA_HOME CLASSPATH
 	choose_jdk
@@ -83,7 +83,7 @@ commas() {
 # go to repositories the way this machine does: through its proxies, with its
 # certificate authorities, neither of which Java reads from the environment.
 steer_jvm() {
-	local flags=("-Duser.home=$cache/home" "-Djava.io.tmpdir=${TMPDIR:-/tmp}")
+	local flags=(-Dfile.encoding=UTF-8 "-Duser.home=$cache/home" "-Djava.io.tmpdir=${TMPDIR:-/tmp}")
 	mkdir -p "$cache/home"
 	proxy_flags http "${http_proxy:-${HTTP_PROXY-}}"
 	proxy_flags https "${https_proxy:-${HTTPS_PROXY-}}"
@@ -131,16 +131,17 @@ trust() {
 	cp "$1" "$cache/trust/pem"
 }
 
-# indented_jvm COMMAND... is indented for programs that start JVMs. A copy of
-# the output stays in cache/build.log.
+# indented_jvm COMMAND... is indented for programs that start JVMs, without
+# colours. A copy of the output stays in cache/build.log.
 indented_jvm() {
-	"$@" 2>&1 </dev/null | sed -u -e '/Picked up JAVA_TOOL_OPTIONS: /d' | tee "$cache/build.log" | sed -u 's/^/       /'
+	"$@" 2>&1 </dev/null | sed -u -e '/Picked up JAVA_TOOL_OPTIONS: /d' -e $'s/\033\\[[0-9;]*m//g' |
+		tee "$cache/build.log" | sed -u 's/^/       /'
 }
 
 # network_hint says what to do where the output speaks of a repository out of
 # reach.
 network_hint() {
-	if grep -qiE 'unknown host|UnknownHostException|could not transfer artifact|connection refused|connection timed out|network is unreachable|Temporary failure in name resolution' "$cache/build.log"; then
+	if grep -qiE 'unknown host|UnknownHostException|could not transfer|connection refused|connection timed out|network is unreachable|Temporary failure in name resolution' "$cache/build.log"; then
 		warn "A repository could not be reached. Try again when it can be, or name a mirror in MAVEN_MIRROR_URL."
 	fi
 }

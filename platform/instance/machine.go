@@ -40,7 +40,7 @@ func machineEnv() map[string]string {
 		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
 		"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOTOOLCHAIN",
 		"npm_config_registry", "NPM_CONFIG_REGISTRY", "YARN_NPM_REGISTRY_SERVER",
-		"PIP_INDEX_URL", "PIP_CERT",
+		"PIP_INDEX_URL", "PIP_CERT", "MAVEN_MIRROR_URL",
 	} {
 		if value, ok := os.LookupEnv(name); ok {
 			env[name] = value

@@ -1,0 +1,149 @@
+package build
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"niwa/platform/dyno"
+	"niwa/platform/platformtest/need"
+)
+
+// offline is the same app on a machine that reaches no repository.
+func (b *bench) offline(t testing.TB) *bench {
+	sub := b.in(t)
+	cfg := b.cfg
+	cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		cfg.MachineEnv[name] = "http://user:secret@127.0.0.1:9"
+	}
+	sub.Builder = New(cfg)
+	return sub
+}
+
+// says runs a command of the slug of the last build in a dyno, and returns
+// what it says.
+func (b *bench) says(slug, command string, env map[string]string) string {
+	b.t.Helper()
+	out := &watched{}
+	spec := dyno.Spec{
+		ID: uuid.NewString(), App: b.app, UID: b.uid, Slug: slug, Command: command,
+		Env: env, Limits: dyno.Limits{Memory: 512 << 20}, Output: out,
+	}
+	if _, err := b.cfg.Runner.Start(b.t.Context(), spec); err != nil {
+		b.t.Fatal(err)
+	}
+	exit, err := b.cfg.Runner.Wait(b.t.Context(), spec.ID)
+	if err != nil || exit.Code != 0 {
+		b.t.Errorf("%s: %+v, %v\n%s", command, exit, err, out)
+	}
+	return out.String()
+}
+
+// kettle is a Java app with one dependency.
+func kettle(more ...entry) []entry {
+	return append([]entry{
+		{name: "pom.xml", text: `<project>
+  <modelVersion>4.0.0</modelVersion><groupId>garden</groupId><artifactId>kettle</artifactId><version>1</version>
+  <properties><maven.compiler.source>8</maven.compiler.source><maven.compiler.target>8</maven.compiler.target></properties>
+  <dependencies><dependency><groupId>javax.inject</groupId><artifactId>javax.inject</artifactId><version>1</version></dependency></dependencies>
+</project>
+`},
+		{name: "src/main/java/Kettle.java", text: `
+@javax.inject.Named
+class Kettle {
+    public static void main(String[] args) {
+        System.out.println("heap " + Runtime.getRuntime().maxMemory() / (1 << 20) + " MB");
+        System.out.println(System.getenv("JDBC_DATABASE_URL"));
+    }
+}
+`},
+	}, more...)
+}
+
+func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
+	need.Tool(t, "mvn")
+	b := newBench(t, nil)
+	req := b.request(tarOf(t, kettle(entry{name: "Procfile", text: "worker: java -cp target/classes Kettle\n"})...))
+	req.Env = map[string]string{"JAVA_TOOL_OPTIONS": "-Xmx1m"} // the app's, not the build's
+	result, _ := b.build(req)
+	b.last.has(t, "-----> Java app detected\n-----> Using OpenJDK ", "       $ mvn -DskipTests clean dependency:list install\n", "BUILD SUCCESS")
+	if diff := cmp.Diff(map[string]string{"worker": "java -cp target/classes Kettle"}, result.ProcessTypes); diff != "" {
+		t.Errorf("process types (-want +got):\n%s", diff)
+	}
+	said := b.says(req.SlugPath, result.ProcessTypes["worker"], map[string]string{"DYNO": "worker.1", "DATABASE_URL": "postgres://ann:s%23t@db.example:5432/tea"})
+	for _, want := range []string{"heap 300 MB\n", "jdbc:postgresql://db.example:5432/tea?password=s%23t&sslmode=require&user=ann\n"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the dyno does not say %q:\n%s", want, said)
+		}
+	}
+
+	t.Run("again without a network", func(t *testing.T) {
+		b := b.offline(t)
+		b.build(b.request(tarOf(t, kettle()...)))
+		if strings.Contains(b.last.String(), "secret") {
+			t.Errorf("the proxy's password is shown:\n%s", b.last)
+		}
+	})
+	for name, test := range map[string]struct {
+		file entry
+		env  map[string]string
+		says []string
+	}{
+		"a mistake":                  {entry{name: "src/main/java/Lid.java", text: "class Lid { int x = y; }"}, nil, []string{"cannot find symbol", " !     Maven could not build the app; the lines above say why.\n"}},
+		"a Java that is not here":    {entry{name: "system.properties", text: "java.runtime.version=7\n"}, nil, []string{" !     The app asks for Java 7, and this machine has none of that release.\n !     On the PATH and in /usr/lib/jvm there are: "}},
+		"a Maven that is not here":   {entry{name: "system.properties", text: "maven.version=2.99\n"}, nil, []string{" !     The app asks for Maven 2.99, which is not in Maven's central repository or cannot be fetched; this machine has 3."}},
+		"settings that are not here": {entry{name: "x"}, map[string]string{"MAVEN_SETTINGS_PATH": "none.xml"}, []string{" !     MAVEN_SETTINGS_PATH names a file that the app does not have: none.xml"}},
+		"a repository out of reach":  {entry{name: "x"}, map[string]string{"MAVEN_MIRROR_URL": "http://127.0.0.1:9/maven", "MAVEN_CUSTOM_OPTS": "-U", "MAVEN_CUSTOM_GOALS": "dependency:get -Dartifact=garden:none:1"}, []string{" !     A repository could not be reached. Try again when it can be, or name a mirror in MAVEN_MIRROR_URL.\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.offline(t)
+			req := b.request(tarOf(t, kettle(test.file)...))
+			req.Env = test.env
+			b.reject(req)
+			b.last.has(t, test.says...)
+		})
+	}
+}
+
+// teapot is a Gradle build, where a task called stage makes what runs.
+func teapot(more ...entry) []entry {
+	return append([]entry{
+		{name: "build.gradle", text: `
+apply plugin: 'java'
+sourceCompatibility = 8
+repositories { mavenCentral() }
+dependencies { compileOnly 'javax.inject:javax.inject:1' }
+task stage(dependsOn: 'jar')
+`},
+		{name: "settings.gradle", text: "rootProject.name = 'teapot'\n"},
+		{name: "src/main/java/Teapot.java", text: "@javax.inject.Named class Teapot { public static void main(String[] args) { System.out.println(args.length); } }\n"},
+	}, more...)
+}
+
+func TestAGradleProjectIsBuiltCachedAndRun(t *testing.T) {
+	need.Tool(t, "gradle")
+	b := newBench(t, nil)
+	req := b.request(tarOf(t, teapot()...))
+	b.build(req)
+	b.last.has(t, "-----> Gradle app detected\n", "       Running stage with Gradle ", "BUILD SUCCESSFUL")
+	if said := b.says(req.SlugPath, "java -cp build/libs/teapot.jar Teapot a b", map[string]string{"DYNO": "run.1"}); said != "2\n" {
+		t.Errorf("the dyno says %q", said)
+	}
+	for name, test := range map[string]struct {
+		files []entry
+		says  []string
+	}{
+		"no task for it":              {[]entry{{name: "build.gradle"}}, []string{" !     The app has no Gradle task called stage"}},
+		"a wrapper that lacks a file": {teapot(entry{name: "gradlew"}), []string{" !     The app has gradlew and no gradle/wrapper/gradle-wrapper.properties"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.offline(t)
+			b.reject(b.request(tarOf(t, test.files...)))
+			b.last.has(t, test.says...)
+		})
+	}
+}
