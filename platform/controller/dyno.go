@@ -367,8 +367,8 @@ func (cr *crew) runAttached(ctx context.Context, w *worker, spec dyno.Spec, sess
 }
 
 // runReleaseDyno runs the release command of a release and returns its exit
-// status. That its dyno cannot be started says nothing about the command, so it
-// is tried again a few times.
+// status. That its dyno cannot be started, or is lost with an engine, says
+// nothing about the command, which is tried again a few times.
 func (c *Controller) runReleaseDyno(ctx context.Context, app platform.App, r platform.Release, out io.Writer) (int, error) {
 	if r.SlugID == nil {
 		return 0, errors.New("the release has no slug")
@@ -406,9 +406,9 @@ func (c *Controller) runReleaseDyno(ctx context.Context, app platform.App, r pla
 		lines := c.Logs.Writer(app.ID, "app", w.dyno.Name)
 		spec.Output = io.MultiWriter(out, lines)
 		exit, started := cr.run(w, spec)
-		if err := lines.Close(); started {
+		if err := lines.Close(); started && !exit.Lost {
 			return exit.Code, err
 		}
 	}
-	return 0, errors.New("the release command could not be started; the log of the app says why")
+	return 0, errors.New("the release command could not be run; the log of the app says why")
 }

@@ -195,6 +195,30 @@ func TestTheReleasePhaseComesBeforeTheNewDynos(t *testing.T) {
 	f.dynosAre(t, "garden", "web.1 up v5")
 }
 
+func TestADynoThatIsLostWithItsEngineHasNotCrashed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		defer f.shut()
+		app := f.app(t, "garden")
+		f.deploy(t, app, map[string]string{"worker": "wait"})
+		f.scale(t, "garden", controller.FormationUpdate{Type: "worker", Quantity: ptr("1")})
+		for range 3 {
+			synctest.Wait()
+			f.runner.lose()
+		}
+		f.dynosAre(t, "garden", "worker.1 up v2")
+
+		r := f.deploy(t, app, map[string]string{"worker": "wait", "release": "wait"})
+		synctest.Wait()
+		f.runner.lose()
+		time.Sleep(time.Second)
+		f.statusIs(t, r.ID, platform.Pending)
+		if n := f.runner.starts("wait"); n != 7 {
+			t.Errorf("%d dynos have started, want 5 workers and a release phase twice", n)
+		}
+	})
+}
+
 func TestAReleasePhaseThatCannotBeStartedIsTriedAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
 		after time.Duration

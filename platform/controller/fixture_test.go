@@ -308,6 +308,18 @@ func (r *fakeRunner) Memory(context.Context, string) (int64, error) {
 	return r.memory, nil
 }
 
+// lose has all dynos end with the engine that they run in.
+func (r *fakeRunner) lose() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range r.dynos {
+		d.once.Do(func() {
+			d.exit = dyno.Exit{Code: 143, Lost: true}
+			close(d.stop)
+		})
+	}
+}
+
 // trouble says what keeps dynos from starting; with why it changes first.
 func (r *fakeRunner) trouble(why *error) error {
 	r.mu.Lock()

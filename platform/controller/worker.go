@@ -229,8 +229,10 @@ func (cr *crew) end(w *worker, exit dyno.Exit) {
 		if from == platform.DynoUp && time.Since(w.up) > steady {
 			p.crashes = 0
 		}
-		p.crashes++
-		wait = coolOff(p.crashes)
+		if !exit.Lost {
+			p.crashes++
+			wait = coolOff(p.crashes)
+		}
 		cr.lose(p, w, wait)
 	} else if oneOff(w.dyno) {
 		to = "complete"

@@ -84,4 +84,7 @@ type Exit struct {
 	Signal string // SIGKILL, or empty
 	// Exhausted says that it was killed for its memory, at twice Limits.Memory.
 	Exhausted bool
+	// Lost says that it ended while what runs it was away, as an engine that
+	// is started again ends all there is: it is not the app that failed.
+	Lost bool
 }

@@ -22,7 +22,7 @@ const (
 
 // see sees a dyno to its end, and removes what is left of it.
 func (r *Runner) see(d *instance) {
-	state, err := r.follow(d)
+	state, lost, err := r.follow(d)
 	close(d.quiet)
 	if err != nil {
 		return // the runner is being closed, and the dyno goes on
@@ -33,6 +33,7 @@ func (r *Runner) see(d *instance) {
 		d.terminal.close()
 	}
 	d.exit = d.ended(state)
+	d.exit.Lost = lost && !d.exit.Exhausted
 	r.discard(r.ctx, d)
 	d.err = d.home.Remove()
 	r.networks.leave(d.spec.App)
@@ -48,8 +49,8 @@ func (r *Runner) see(d *instance) {
 
 // follow returns the last state of a dyno's container, once the engine says
 // that it has ended. While the engine does not answer, or is not there, that
-// is not known.
-func (r *Runner) follow(d *instance) (last container.State, err error) {
+// is not known; lost says that the dyno ended meanwhile.
+func (r *Runner) follow(d *instance) (last container.State, lost bool, err error) {
 	exhausted := false
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		last, err := r.look(d)
@@ -64,12 +65,13 @@ func (r *Runner) follow(d *instance) (last container.State, err error) {
 		}
 		if err == nil && !last.Running {
 			last.OOMKilled = last.OOMKilled || exhausted
-			return last, nil
+			return last, lost, nil
 		}
+		lost = err != nil
 		select {
 		case <-time.After(pause):
 		case <-r.ctx.Done():
-			return last, r.ctx.Err()
+			return last, false, r.ctx.Err()
 		}
 	}
 }
