@@ -40,9 +40,12 @@ func read(path string) error {
 	return err
 }
 
-// change opens a file for writing, and makes one beside it.
+// change opens a file for writing, or makes one beside it.
 func change(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if errors.Is(err, fs.ErrNotExist) { // it is hidden, and the folder another
+		return short(err)
+	}
 	if err != nil {
 		return create(filepath.Dir(path))
 	}

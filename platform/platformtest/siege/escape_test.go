@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
-	"time"
 
+	"niwa/platform/build/image/imagetest"
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/escape"
 )
@@ -21,28 +21,28 @@ import (
 // succeeds must be a gap that niwa tells of when it starts, or a divergence
 // that is documented, and what is told must succeed.
 func TestEscapesThatNobodySaidAreOpenFail(t *testing.T) {
-	for _, runtime := range []string{process, docker} {
-		t.Run(runtime, func(t *testing.T) {
-			prepare(t, runtime)
-			alone := runtime == docker
-			if !alone {
-				var ran bool
-				if ran, alone = apart(t); ran {
-					return
-				}
-			}
-			begin := time.Now()
-			s := newSiege(t, runtime)
-			t.Logf("siege set after %v", time.Since(begin))
-			s.shares = !alone
-			all := slices.Concat(s.attempts(t), s.burden(t))
-			all = append(all, s.builds(t, all)...)
-			t.Logf("on the %s runtime, as user %d\n%s", runtime, os.Geteuid(), table(all))
-			t.Logf("all after %v", time.Since(begin))
-			s.judge(t, all)
-			s.compare(t, runtime, all)
-		})
-	}
+	prepare(t)
+	programs := programs(t)
+	t.Run(process, func(t *testing.T) {
+		if ran, alone := apart(t); !ran {
+			besiege(t, newSiege(t, programs, process), process, alone)
+		}
+	})
+	t.Run(docker, func(t *testing.T) {
+		imagetest.Engine(t)
+		besiege(t, newSiege(t, programs, docker), docker, true)
+	})
+}
+
+// besiege has all attempts made. alone says whether what dynos listen on is
+// nobody else's.
+func besiege(t *testing.T, s *siege, runtime string, alone bool) {
+	t.Helper()
+	all := slices.Concat(s.attempts(t), s.burden(t, alone))
+	all = append(all, s.builds(t, all)...)
+	t.Logf("on the %s runtime, as user %d\n%s", runtime, os.Geteuid(), table(all))
+	s.judge(t, all)
+	s.compare(t, runtime, all)
 }
 
 // Values of --runtime.

@@ -13,12 +13,12 @@ import (
 
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/load"
-	"niwa/platform/platformtest/need"
 )
 
 // garden is an app that serves, on a niwa of its own.
 type garden struct {
 	*platformtest.Program
+	programs string // where they are, see programs
 	dir      string // git repository
 	releases int
 }
@@ -28,23 +28,44 @@ const (
 	gardenPath = "/apps/" + gardenName
 )
 
-func newGarden(t *testing.T, data, runtime string) *garden {
+func newGarden(t *testing.T, programs, data, runtime string) *garden {
 	t.Helper()
-	need.Tool(t, "git")
-	g := &garden{Program: platformtest.Up(t, platformtest.Build(t), data, "--runtime", runtime), dir: platformtest.Dir(t)}
-	static(t, "echo", g.dir)
+	g := &garden{Program: platformtest.Up(t, filepath.Join(programs, "niwa"), data, "--runtime", runtime), programs: programs, dir: platformtest.Dir(t)}
+	g.bring(t, "echo", g.dir)
 	git(t, g.dir, os.Environ(), "init", "-q", "-b", "main")
 	g.do(t, "POST", "/apps", map[string]any{"name": gardenName})
 	return g
 }
 
-// static builds one of the programs for tests for any Linux, into dir.
-func static(t *testing.T, program, dir string) {
+// built is the environment variable that says where programs are already.
+const built = "NIWA_SIEGE_PROGRAMS"
+
+// programs builds niwa, echo and attacker, where there is a network, and
+// returns the folder they are in, which goes with the test.
+func programs(t *testing.T) (dir string) {
 	t.Helper()
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, program), "./platform/platformtest/"+program)
-	build.Dir, build.Env = platformtest.Root(), append(os.Environ(), "CGO_ENABLED=0")
+	if dir := os.Getenv(built); dir != "" {
+		return dir
+	}
+	dir = filepath.Dir(platformtest.Build(t))
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir, "./platform/platformtest/echo", "./platform/platformtest/attacker")
+	build.Dir, build.Env = platformtest.Root(), append(os.Environ(), "CGO_ENABLED=0") // for any Linux
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", program, err, out)
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	t.Setenv(built, dir)
+	return dir
+}
+
+// bring copies a program to where an app is pushed from.
+func (g *garden) bring(t *testing.T, program, dir string) {
+	t.Helper()
+	binary, err := os.ReadFile(filepath.Join(g.programs, program))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, program), binary, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"syscall"
 	"testing"
 
-	"niwa/platform/build/image/imagetest"
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/escape"
 	"niwa/platform/platformtest/need"
@@ -30,7 +29,6 @@ type siege struct {
 	secret    string // in the environment of garden, and of niwa
 	malicious string // mallory's git repository
 	abstract  string // a socket of the machine's that has no file
-	shares    bool   // what dynos listen on is also that of other tests
 }
 
 const attackerPath = "/apps/mallory"
@@ -40,7 +38,7 @@ const attackerPath = "/apps/mallory"
 const files = 4096
 
 // prepare skips the test where something is missing.
-func prepare(t *testing.T, runtime string) {
+func prepare(t *testing.T) {
 	t.Helper()
 	need.Tool(t, "git")
 	need.Tool(t, "redis-server")
@@ -49,20 +47,17 @@ func prepare(t *testing.T, runtime string) {
 		t.Fatal(err)
 	}
 	need.Tool(t, "initdb", dirs...)
-	if runtime == docker {
-		imagetest.Engine(t)
-	}
 	// It is not lifted afterwards, because an ordinary user cannot.
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func newSiege(t *testing.T, runtime string) *siege {
+func newSiege(t *testing.T, programs, runtime string) *siege {
 	t.Helper()
 	secret := "secret-" + rand.Text()
 	t.Setenv(escape.SecretName, secret)
-	s := &siege{garden: newGarden(t, platformtest.Dir(t), runtime), secret: secret}
+	s := &siege{garden: newGarden(t, programs, platformtest.Dir(t), runtime), secret: secret}
 	for _, app := range []string{gardenName, "mallory"} {
 		if app != gardenName {
 			s.do(t, "POST", "/apps", map[string]any{"name": app})
@@ -118,7 +113,7 @@ func (s *siege) arm(t *testing.T) {
 	t.Helper()
 	s.malicious = platformtest.Dir(t)
 	dir := s.malicious
-	static(t, "attacker", dir)
+	s.bring(t, "attacker", dir)
 	write(t, filepath.Join(dir, "Procfile"), "nothing: ./attacker sleep\n")
 	git(t, dir, os.Environ(), "init", "-q", "-b", "main")
 	git(t, dir, os.Environ(), "add", ".")
