@@ -19,8 +19,9 @@ type api struct {
 }
 
 // callTime is how long an answer may take. Data servers that were killed take
-// their time to come back, and calls wait for them.
-const callTime = 30 * time.Second
+// their time to come back, and calls wait for them; and the machine may be busy
+// with other things.
+const callTime = 90 * time.Second
 
 // refusal is an answer that does not acknowledge what was asked for.
 type refusal struct {

@@ -9,10 +9,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
+	"niwa/platform/build/image/imagetest"
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/chaos"
+	"niwa/platform/platformtest/need"
 )
 
 // keeperVar makes this program the keeper of a run.
@@ -30,35 +31,62 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// TestChaos has both runtimes lose what a SIGKILL takes of them, 40 times
+// each. make chaos does it as often as one likes, with other seeds.
 func TestChaos(t *testing.T) {
-	cfg := chaos.Config{
-		Niwa: os.Getenv("CHAOS_NIWA"), Runtime: "process", Kills: 40, Patience: 1, Seed: uint64(time.Now().UnixNano() % 1_000_000),
-		Keeper: []string{"env", keeperVar + "=1", os.Args[0]}, Dir: platformtest.Dir(t), Log: t.Logf,
+	need.Root(t)
+	need.Tool(t, "git")
+	need.Tool(t, "redis-server")
+	postgres, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	need.Tool(t, "initdb", postgres...)
+	app := build(t)
+	for _, runtime := range []string{"process", "docker"} {
+		t.Run(runtime, func(t *testing.T) {
+			if only := os.Getenv("RUNTIME"); only != "" && only != runtime {
+				t.SkipNow()
+			}
+			if runtime == "docker" {
+				need.Tool(t, "dockerd")
+				need.Tool(t, "ip")
+				imagetest.Engine(t)
+			}
+			kill(t, chaos.Config{
+				Niwa: platformtest.Build(t), App: app, Runtime: runtime,
+				Kills: int(number(t, "KILLS", 40)), Seed: number(t, "SEED", 7),
+			})
+		})
 	}
-	if cfg.Niwa == "" {
-		cfg.Niwa = platformtest.Build(t)
-	}
-	if n, err := strconv.Atoi(os.Getenv("KILLS")); err == nil {
-		cfg.Kills = n
-	}
-	if n, err := strconv.ParseUint(os.Getenv("SEED"), 10, 64); err == nil {
-		cfg.Seed = n
-	}
-	if v := os.Getenv("RUNTIME"); v != "" {
-		cfg.Runtime = v
-	}
-	if n, err := strconv.Atoi(os.Getenv("PATIENCE")); err == nil {
-		cfg.Patience = n
-	}
-	cfg.App = filepath.Join(cfg.Dir, "app")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", cfg.App, "./testdata/app")
+}
+
+// build builds what the tenants deploy.
+func build(t *testing.T) (app string) {
+	app = filepath.Join(platformtest.Dir(t), "app")
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", app, "./testdata/app")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return app
+}
+
+func kill(t *testing.T, cfg chaos.Config) {
+	cfg.Keeper, cfg.Dir, cfg.Log = []string{"env", keeperVar + "=1", os.Args[0]}, platformtest.Dir(t), t.Logf
 	report, err := chaos.Run(t.Context(), cfg)
 	if err != nil {
 		t.Error(err)
 	}
 	t.Logf("%v", report)
+}
+
+// number is what the environment says, or else the fallback.
+func number(t *testing.T, name string, fallback uint64) uint64 {
+	value := os.Getenv(name)
+	if value == "" {
+		return fallback
+	}
+	n, err := strconv.ParseUint(value, 10, 32)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 )
 
 // checkDynos tells how the dynos that run, and what they answer, differ from
@@ -14,12 +13,12 @@ func (h *harness) checkDynos(ctx context.Context, now *settled, it hit) (problem
 	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	touched := map[string]bool{}
 	contents := map[string]string{}
-	restarted := map[string]time.Time{}
+	replaced := map[string]map[string]bool{}
 	for _, t := range h.tenants {
 		maps.Copy(touched, t.touched)
 		maps.Copy(contents, t.contents)
 		for name, a := range t.known.Apps {
-			restarted[name] = a.Restarted
+			replaced[name] = a.Replaced
 		}
 	}
 	family, err := h.machine.family(ctx)
@@ -53,8 +52,8 @@ func (h *harness) checkDynos(ctx context.Context, now *settled, it hit) (problem
 			default:
 				now.dynos[d.ID] = found[0]
 			}
-			if asked := restarted[name]; d.CreatedAt.Before(asked) {
-				complain("%s of %s is of %v, but a restart was asked for at %v", d.Name, name, d.CreatedAt, asked)
+			if replaced[name][d.ID] {
+				complain("%s of %s is still dyno %s, though a restart was acknowledged", d.Name, name, d.ID)
 			}
 		}
 		for processType, quantity := range seen.formation {

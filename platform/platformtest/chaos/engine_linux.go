@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type engine struct {
 	keeper      *keeper
 	client      *client.Client
 	process     process
+	killed      bool // once at least
 }
 
 // newEngine starts an engine that has the stack images.
@@ -41,11 +43,11 @@ func newEngine(ctx context.Context, k *keeper) (e *engine, err error) {
 	}
 	// Without a bridge of its own, an engine takes docker0 from the machine's.
 	e = &engine{dir: dir, bridge: fmt.Sprintf("niwa-%d", os.Getpid()), keeper: k}
-	if out, err := exec.Command("ip", "link", "add", e.bridge, "type", "bridge").CombinedOutput(); err != nil {
-		return e, fmt.Errorf("ip link add: %w: %s", err, out)
-	}
 	if e.client, err = client.NewClientWithOpts(client.WithHost(e.host()), client.WithAPIVersionNegotiation()); err != nil {
-		return e, err
+		return nil, err
+	}
+	if out, err := exec.Command("ip", "link", "add", e.bridge, "type", "bridge").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("ip link add: %w: %s", err, out)
 	}
 	if err := e.start(ctx); err != nil {
 		return e, err
@@ -138,18 +140,45 @@ func (e *engine) remove() error {
 	return errors.Join(append(errs, exec.Command("ip", "link", "del", e.bridge).Run(), os.RemoveAll(e.dir))...)
 }
 
-// kill kills the engine, and returns when its containerd has noticed.
+// kill kills the engine, and returns when its containerd has noticed. What
+// that is about to start, and is its child for a moment, stays.
 func (e *engine) kill() error {
 	helpers := descendants(e.process.pid)
+	e.killed = true
 	if err := syscall.Kill(e.process.pid, syscall.SIGKILL); err != nil {
 		return err
 	}
 	e.process.awaitEnd()
 	for _, p := range helpers {
-		p.awaitEnd()
+		if p.ppid == e.process.pid {
+			p.awaitEnd()
+		}
 	}
 	return nil
 }
+
+// emptyShim marks a shim that has no process and that the engine knows nothing
+// of: it was killed when it was about to make a container there. Such a shim
+// stays for ever, out of the reach of who has only the engine to ask.
+const emptyShim = "empty shim"
+
+func (e *engine) isEmptyShim(p process, all []process) bool {
+	hasChild := slices.ContainsFunc(all, func(child process) bool { return child.ppid == p.pid })
+	return e.killed && p.mark == "" && !hasChild && shim().MatchString(p.args)
+}
+
+// emptyShims counts those.
+func (e *engine) emptyShims(ctx context.Context, all []process) (n int, err error) {
+	err = e.mark(ctx, all)
+	for _, p := range all {
+		if p.mark == emptyShim {
+			n++
+		}
+	}
+	return n, err
+}
+
+func shim() *regexp.Regexp { return regexp.MustCompile(`containerd-shim\S* .*-id ([0-9a-f]{64})`) }
 
 // mark gives the engine's processes the marks of what they are there for:
 // containers of dynos have the marks that they would have as processes.
@@ -158,7 +187,7 @@ func (e *engine) mark(ctx context.Context, all []process) error {
 	if err != nil {
 		return err
 	}
-	shim := regexp.MustCompile(`containerd-shim\S* .*-id ([0-9a-f]{64})`)
+	shim := shim()
 	for i := range all {
 		p := &all[i]
 		if p.pid == e.process.pid {
@@ -172,6 +201,9 @@ func (e *engine) mark(ctx context.Context, all []process) error {
 			if c.State != nil && c.State.Pid == p.pid {
 				p.mark = markOf(c)
 			}
+		}
+		if e.isEmptyShim(*p, all) {
+			p.mark = emptyShim
 		}
 	}
 	return nil

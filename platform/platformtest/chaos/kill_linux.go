@@ -42,8 +42,8 @@ type hit struct {
 	dyno   string // id
 }
 
-// everything stands for all posts, of which an engine that is killed takes the
-// dynos.
+// everything stands for all posts: of an engine that was killed with niwa, the
+// next niwa does not know what has ended by itself.
 const everything = "everything"
 
 // kill kills what the dice say, where it is there, and else niwa.
@@ -73,7 +73,7 @@ func (h *harness) kill(ctx context.Context, dice *rand.Rand) (hit, error) {
 		p, ok := h.first(ctx, dice, "redis-")
 		add(p, ok, "a Redis")
 	}
-	it.engine = at.engine && !h.crashed[everything]
+	it.engine = at.engine
 	if it.niwa = at.niwa || len(victims) == 0 && !it.engine; it.niwa {
 		victims, names = slices.Insert(victims, 0, h.niwa), slices.Insert(names, 0, "niwa")
 		if !at.niwa {
@@ -82,7 +82,7 @@ func (h *harness) kill(ctx context.Context, dice *rand.Rand) (hit, error) {
 	}
 	if it.engine {
 		names = append(names, "the engine")
-		h.crashed[everything] = true
+		h.crashed[everything] = it.niwa || h.crashed[everything]
 	}
 	it.what = strings.Join(names, " and ")
 	for _, p := range victims {

@@ -116,41 +116,44 @@ func (own owners) mark(mark string) bool {
 	if id, ok := strings.CutPrefix(mark, "redis-"); ok {
 		return own["heroku-redis"][id]
 	}
-	return mark == "postgres" || mark == "engine" || strings.HasPrefix(mark, "shim of ")
+	return mark == "postgres" || mark == "engine" || mark == emptyShim || strings.HasPrefix(mark, "shim of ")
 }
 
 // place is a pattern of paths below the data directory. What its first group
 // holds must be the id of an owner.
 type place struct {
-	path  string
+	path  *regexp.Regexp
 	owner string // kind of the owner; empty for the platform itself
 	whole bool   // all below belongs to the same
 }
 
 func places() []place {
 	const id = `([0-9a-f-]{36})`
+	at := func(path, owner string, whole bool) place {
+		return place{regexp.MustCompile("^(?:" + path + ")$"), owner, whole}
+	}
 	return []place{
-		{`niwa\.(?:db|db-wal|db-shm|lock|json)|key|token|id|routes\.json`, "", false},
-		{`ca`, "", true},
-		{`repos|slugs|output|logs|cache|builds|dynos|procs|engines|tmp|routers`, "", false},
-		{`routers/socket`, "", false},
-		{`repos/hooks(?:/pre-receive)?`, "", false},
-		{`repos/` + id + `\.git`, "app", true},
-		{`slugs/` + id + `\.tgz`, "slug", false},
-		{`output/` + id, "output", false},
-		{`logs/` + id, "app", true},
-		{`cache/` + id, "app", true},
-		{`dynos/` + id, "dyno", true},
-		{`procs/dyno\.` + id + `\.json`, "dyno", false},
-		{`procs/redis-` + id + `\.json`, "heroku-redis", false},
-		{`procs/postgres\.json`, "", false},
-		{`engines/postgres|engines/redis`, "", false},
-		{`engines/postgres/(?:cluster\.json|server\.log(?:\.old|\.config)?)`, "", false},
-		{`engines/postgres/(?:cluster|tls)`, "", true},
-		{`engines/(?:postgres|redis)/addons`, "", false},
-		{`engines/postgres/addons/` + id + `\.json`, "heroku-postgresql", false},
-		{`engines/redis/addons/` + id + `\.json`, "heroku-redis", false},
-		{`engines/redis/` + id, "heroku-redis", true},
+		at(`niwa\.(?:db|db-wal|db-shm|lock|json)|key|token|id|routes\.json`, "", false),
+		at(`ca`, "", true),
+		at(`repos|slugs|output|logs|cache|builds|dynos|procs|engines|tmp|routers`, "", false),
+		at(`routers/socket`, "", false),
+		at(`repos/hooks(?:/pre-receive)?`, "", false),
+		at(`repos/`+id+`\.git`, "app", true),
+		at(`slugs/`+id+`\.tgz`, "slug", false),
+		at(`output/`+id, "output", false),
+		at(`logs/`+id, "app", true),
+		at(`cache/`+id, "app", true),
+		at(`dynos/`+id, "dyno", true),
+		at(`procs/dyno\.`+id+`\.json`, "dyno", false),
+		at(`procs/redis-`+id+`\.json`, "heroku-redis", false),
+		at(`procs/postgres\.json`, "", false),
+		at(`engines/postgres|engines/redis`, "", false),
+		at(`engines/postgres/(?:cluster\.json|server\.log(?:\.old|\.config)?)`, "", false),
+		at(`engines/postgres/(?:cluster|tls)`, "", true),
+		at(`engines/(?:postgres|redis)/addons`, "", false),
+		at(`engines/postgres/addons/`+id+`\.json`, "heroku-postgresql", false),
+		at(`engines/redis/addons/`+id+`\.json`, "heroku-redis", false),
+		at(`engines/redis/`+id, "heroku-redis", true),
 	}
 }
 
@@ -161,7 +164,7 @@ func leftover() *regexp.Regexp {
 
 // strayFiles looks at every file below the data directory.
 func (m *machine) strayFiles(own owners) (stray []string, err error) {
-	half := leftover()
+	half, known := leftover(), places()
 	var inside string // a place that is whole
 	err = filepath.WalkDir(m.data, func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +180,7 @@ func (m *machine) strayFiles(own owners) (stray []string, err error) {
 		if inside != "" && strings.HasPrefix(rel, inside+"/") {
 			return nil
 		}
-		p, owner, ok := find(rel)
+		p, owner, ok := find(known, rel)
 		switch {
 		case !ok:
 			stray = append(stray, "unknown: "+describe(path, rel))
@@ -192,9 +195,9 @@ func (m *machine) strayFiles(own owners) (stray []string, err error) {
 	return stray, err
 }
 
-func find(rel string) (p place, owner string, ok bool) {
-	for _, p := range places() {
-		if found := regexp.MustCompile("^(?:" + p.path + ")$").FindStringSubmatch(rel); found != nil {
+func find(known []place, rel string) (p place, owner string, ok bool) {
+	for _, p := range known {
+		if found := p.path.FindStringSubmatch(rel); found != nil {
 			return p, found[len(found)-1], true
 		}
 	}

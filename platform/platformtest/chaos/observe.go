@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-	"time"
 )
 
 // observation is what the platform shows of itself.
@@ -38,7 +37,6 @@ type seenRelease struct {
 type seenDyno struct {
 	ID, Name, Type, State string
 	Release               struct{ Version int }
-	CreatedAt             time.Time `json:"created_at"`
 }
 
 // formation says whether a dyno is one of those that are always to run.

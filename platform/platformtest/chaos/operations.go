@@ -134,12 +134,21 @@ func scale(t *tenant) (step, bool) {
 
 func restart(t *tenant) (step, bool) {
 	app, ok := t.deployed()
-	asked := time.Now().Truncate(time.Second) // as the API tells the age of dynos
+	replaced := map[string]bool{}
 	return step{
-		what:   "restart " + app,
-		apps:   []string{app},
-		do:     func(ctx context.Context) error { return t.api.call(ctx, "DELETE", "/apps/"+app+"/dynos", nil, nil) },
-		effect: func(w *world) { w.Apps[app].Restarted = asked },
+		what: "restart " + app,
+		apps: []string{app},
+		do: func(ctx context.Context) error {
+			var dynos []seenDyno
+			if err := t.api.call(ctx, "GET", "/apps/"+app+"/dynos", nil, &dynos); err != nil {
+				return err
+			}
+			for _, d := range dynos {
+				replaced[d.ID] = d.formation()
+			}
+			return t.api.call(ctx, "DELETE", "/apps/"+app+"/dynos", nil, nil)
+		},
+		effect: func(w *world) { w.Apps[app].Replaced = replaced },
 	}, ok
 }
 

@@ -22,6 +22,7 @@ type Report struct {
 	counts map[string]*counts // by operation
 	starts []time.Duration
 	waits  []time.Duration
+	shims  int // see emptyShim
 }
 
 type counts struct{ acknowledged, inFlight, lost, orphans int }
@@ -78,6 +79,9 @@ func (r *Report) String() string {
 	table.Flush()
 	fmt.Fprintf(&b, "time to ready, %d starts of niwa: %s\n", len(r.starts), percentiles(r.starts))
 	fmt.Fprintf(&b, "then until all is as it should be: %s\n", percentiles(r.waits))
+	if r.shims > 0 {
+		fmt.Fprintf(&b, "the engine itself has left %d empty shims\n", r.shims)
+	}
 	return b.String()
 }
 

@@ -25,10 +25,7 @@ type Config struct {
 	Seed    uint64
 	Kills   int
 	Runtime string // process or docker
-	// Patience is how many times ten seconds the platform has to settle: 1,
-	// unless the machine is busy with other things.
-	Patience int
-	Log      func(format string, args ...any)
+	Log     func(format string, args ...any)
 }
 
 const (
@@ -36,13 +33,17 @@ const (
 	// settleTime is how long the platform has to finish or undo what was in
 	// flight, and to leave nothing without an owner.
 	settleTime = 10 * time.Second
+	// lookTime is what it takes to look at everything on a quiet machine, and
+	// hangTime what all looks together may take on a busy one.
+	lookTime = 300 * time.Millisecond
+	hangTime = 3 * time.Minute
 	// readyTime bounds a start, with data servers that recover.
 	readyTime = 60 * time.Second
 )
 
 // Run kills, and reports. The error says what was lost or orphaned.
 func Run(ctx context.Context, cfg Config) (report *Report, err error) {
-	h := &harness{Config: cfg, data: filepath.Join(cfg.Dir, "data"), commits: map[string]string{}, crashed: map[string]bool{}, report: newReport(cfg)}
+	h := &harness{Config: cfg, data: filepath.Join(cfg.Dir, "data"), commits: map[string]string{}, crashed: map[string]bool{}, report: newReport(cfg), begin: time.Now()}
 	if h.keeper, err = hire(cfg.Keeper); err != nil {
 		return nil, err
 	}
@@ -81,13 +82,14 @@ type harness struct {
 	machine machine
 	tenants []*tenant
 	report  *Report
+	begin   time.Time
 
 	record  instance.Record // of the niwa that runs
 	niwa    process
 	api     *api
 	commits map[string]string // by slug
 	before  *settled          // how the last round ended
-	crashed map[string]bool   // posts that were hit since niwa started: a second time they would stay empty
+	crashed map[string]bool   // posts whose dynos niwa has seen crash since it started: a second time they would stay empty
 }
 
 // up starts niwa and returns how long it took until everything answered.
@@ -134,7 +136,9 @@ func (h *harness) down(ctx context.Context) error {
 		h.niwa.awaitEnd()
 	}
 	if h.machine.engine != nil {
-		errs = append(errs, h.machine.engine.stop(ctx))
+		n, err := h.machine.engine.emptyShims(ctx, descendants(h.keeper.pid()))
+		h.report.shims = n
+		errs = append(errs, err, h.machine.engine.stop(ctx))
 	}
 	errs = append(errs, h.keeper.dismiss())
 	if h.machine.engine != nil {
@@ -155,19 +159,23 @@ func (h *harness) round(ctx context.Context, n int) error {
 	working, rest := context.WithCancel(ctx)
 	defer rest()
 	var killed atomic.Bool
-	begun := make(chan operation, 1000)
+	progress := make(chan event, 1000)
 	errs := make([]error, len(h.tenants))
 	var all sync.WaitGroup
 	for i, t := range h.tenants {
 		t.rand = rand.New(rand.NewPCG(h.Seed, uint64(n*tenants+i+1_000_000)))
 		t.doing, t.touched = nil, map[string]bool{}
-		tell := func(operation) {}
-		if i == 0 {
-			tell = func(op operation) { begun <- op }
+		tell := func(e event) {
+			if e.answered {
+				h.report.acknowledged(e.op.name)
+			}
+			if i == 0 {
+				progress <- e
+			}
 		}
-		all.Go(func() { errs[i] = t.work(working, &killed, tell, h.report.acknowledged) })
+		all.Go(func() { errs[i] = t.work(working, &killed, tell) })
 	}
-	during := h.moment(dice, begun)
+	during := h.moment(dice, progress)
 	killed.Store(true)
 	it, err := h.kill(ctx, dice)
 	rest()
@@ -197,20 +205,28 @@ func (h *harness) round(ctx context.Context, n int) error {
 		}
 		h.report.ready(took)
 	}
-	h.Log("%4d: %s killed during %s", n+1, it.what, during)
+	h.Log("%4d, after %v: %s killed during %s", n+1, time.Since(h.begin).Round(100*time.Millisecond), it.what, during)
 	return h.settle(ctx, it)
 }
 
 // moment waits for the moment to kill: somewhere in one of the first operations
-// of the first tenant, or shortly after it was answered.
-func (h *harness) moment(dice *rand.Rand, begun <-chan operation) (during string) {
+// of the first tenant, or as soon as it has been acknowledged.
+func (h *harness) moment(dice *rand.Rand, progress <-chan event) (during string) {
 	share := dice.Float64() * 1.2
+	atOnce := dice.IntN(4) == 0
 	var op operation
-	for range 1 + dice.IntN(4) {
+	for left := 1 + dice.IntN(3); left > 0; {
 		select {
-		case op = <-begun:
+		case e := <-progress:
+			if e.answered == atOnce {
+				left, op = left-1, e.op
+			}
 		case <-time.After(callTime):
+			left = 0
 		}
+	}
+	if atOnce {
+		return "the answer to " + op.name
 	}
 	time.Sleep(time.Duration(share * float64(op.typical)))
 	return op.name

@@ -20,9 +20,9 @@ type tenant struct {
 	api      *api
 	count    int // of names given
 	known    *world
-	trail    []string // what was done since the last kill, for a report
-	last     string   // the operation that was begun last
-	contents map[string]string
+	trail    []string          // what was done since the last kill, for a report
+	last     string            // the operation that was begun last
+	contents map[string]string // by commit
 
 	rand *rand.Rand // of the round
 	// doing is what was not acknowledged in the round, at most one step: it
@@ -51,16 +51,22 @@ func (f *failure) Error() string {
 	return fmt.Sprintf("%s: %s failed, though nothing had been killed: %v", f.tenant, f.step.what, f.err)
 }
 
+// event is that an operation begins, or that it has been acknowledged.
+type event struct {
+	op       operation
+	answered bool
+}
+
 // work does one thing after the other until ctx ends, or one was not
-// acknowledged. What has begun is told to begun, which must not block.
-func (t *tenant) work(ctx context.Context, killed *atomic.Bool, begun func(operation), count func(op string)) error {
+// acknowledged. It tells how it goes, which must not block.
+func (t *tenant) work(ctx context.Context, killed *atomic.Bool, tell func(event)) error {
 	for ctx.Err() == nil {
 		op, s := t.next()
 		t.doing, t.last = &s, s.op
 		for _, app := range s.apps {
 			t.touched[app] = true
 		}
-		begun(op)
+		tell(event{op: op})
 		err := s.do(context.WithoutCancel(ctx)) // it is not for the tenant to give up
 		if err != nil {
 			if !killed.Load() {
@@ -69,8 +75,8 @@ func (t *tenant) work(ctx context.Context, killed *atomic.Bool, begun func(opera
 			t.say("not acknowledged: %s: %v", s.what, err)
 			return nil
 		}
+		tell(event{op, true})
 		t.say("acknowledged: %s", s.what)
-		count(s.op)
 		s.effect(t.known)
 		t.doing = nil
 		t.await(ctx, s)
@@ -81,7 +87,7 @@ func (t *tenant) work(ctx context.Context, killed *atomic.Bool, begun func(opera
 // await waits for what a step has set going and that answers did not wait for:
 // release phases, and add-ons that are provisioned.
 func (t *tenant) await(ctx context.Context, s step) {
-	for busy := true; busy && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+	for busy := true; busy && ctx.Err() == nil; time.Sleep(30 * time.Millisecond) {
 		busy = false
 		for _, app := range s.apps {
 			var releases, addons []struct{ Status, State string }

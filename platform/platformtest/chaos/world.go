@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 )
 
 // world is what a tenant has been told is so. It speaks of things by names,
@@ -21,7 +20,7 @@ type app struct {
 	Formation   map[string]int
 	Releases    []release         // v1 and on
 	Attachments map[string]string // to the names of add-ons
-	Restarted   time.Time         // no dyno of its formation is older
+	Replaced    map[string]bool   // dynos that the last restart has done away with, by id
 	Settled     int               // the releases up to this one are no longer pending
 }
 
