@@ -157,7 +157,7 @@ provide_java() {
 	if in_stack; then
 		step "Adding Java $java_version to the slug"
 		make_jre
-		cp -R "$cache/jre" "$build/.jdk"
+		cp -Rp "$cache/jre" "$build/.jdk" # the archive goes by the time of the file
 		size=$(du -sm "$build/.jdk")
 		detail "${size%%[[:space:]]*} MB in .jdk"
 	else
@@ -175,23 +175,33 @@ provide_java() {
 	printf 'export JAVA_HOME=%q\nexport PATH=$JAVA_HOME/bin:$PATH\n' "$JAVA_HOME" >>"$here/export"
 }
 
-# make_jre leaves a Java without its compilers in cache/jre.
+# make_jre leaves a Java without its compilers in cache/jre, with the archive
+# of its own classes that makes it start in half the time.
 make_jre() {
 	if cmp -s "$JAVA_HOME/release" "$cache/jre.of"; then
 		return
 	fi
 	rm -rf "$cache/jre"
+	if ! copy_jre >"$cache/build.log" 2>&1; then
+		sed '/Picked up/d; s/^/       /' "$cache/build.log"
+		fail "Java for the slug cannot be made of $JAVA_HOME; the lines above say why."
+	fi
+	# Debian's is a link out of the JDK.
+	rm -f "$cache/jre/lib/security/cacerts"
+	cp -L "$JAVA_HOME/lib/security/cacerts" "$cache/jre/lib/security/cacerts"
+	"$cache/jre/bin/java" -Xshare:dump >"$cache/build.log" 2>&1 || true
+	cp "$JAVA_HOME/release" "$cache/jre.of"
+}
+
+copy_jre() {
 	if [[ -x $JAVA_HOME/bin/jlink && -d $JAVA_HOME/jmods ]]; then
 		jlink --module-path "$JAVA_HOME/jmods" --add-modules "$(runtime_modules)" \
 			--strip-debug --no-man-pages --no-header-files --output "$cache/jre"
 	else
 		mkdir "$cache/jre"
-		tar -C "$JAVA_HOME" --exclude ./jmods --exclude ./demo --exclude ./man --exclude ./include --exclude ./docs --exclude '*src.zip' -ch . | tar -C "$cache/jre" -x
-	fi 2>&1 | sed -u '/Picked up JAVA_TOOL_OPTIONS: /d'
-	# Debian's is a link out of the JDK.
-	rm -f "$cache/jre/lib/security/cacerts"
-	cp -L "$JAVA_HOME/lib/security/cacerts" "$cache/jre/lib/security/cacerts"
-	cp "$JAVA_HOME/release" "$cache/jre.of"
+		tar -C "$JAVA_HOME" --exclude ./jmods --exclude ./demo --exclude ./man --exclude ./include --exclude ./docs --exclude '*src.zip' -ch . |
+			tar -C "$cache/jre" -x
+	fi
 }
 
 # runtime_modules are all that is no tool of a developer's.

@@ -1,0 +1,94 @@
+package build
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"niwa/platform/platformtest/need"
+)
+
+// moss is a Clojure program, which counts its arguments.
+func moss(more ...entry) []entry {
+	return append([]entry{{name: "src/moss/core.clj", text: `(ns moss.core (:gen-class))
+(defn -main [& args] (println (count args) "stones," (System/getenv "RING_ENV")))
+`}}, more...)
+}
+
+func TestALeiningenProjectIsBuiltCachedAndRun(t *testing.T) {
+	need.Tool(t, "lein")
+	b := newBench(t, nil)
+	project := entry{name: "project.clj", text: `(defproject moss "1.0"
+  :min-lein-version "2.0.0"
+  :dependencies [[org.clojure/clojure "1.11.1"]]
+  :main ^:skip-aot moss.core
+  :uberjar-name "moss-standalone.jar"
+  :profiles {:uberjar {:aot :all}})
+`}
+	req := b.request(tarOf(t, moss(project)...))
+	result, _ := b.build(req)
+	b.last.has(t, "-----> Clojure app detected\n", "-----> Using Leiningen 2.", "       Running: lein uberjar\n")
+	if diff := cmp.Diff(map[string]string{"web": "java -jar target/moss-standalone.jar"}, result.ProcessTypes); diff != "" {
+		t.Errorf("process types (-want +got):\n%s", diff)
+	}
+	if said := b.says(req.SlugPath, result.ProcessTypes["web"]+" a b", map[string]string{"DYNO": "run.1"}); said != "2 stones, production\n" {
+		t.Errorf("the dyno says %q", said)
+	}
+	t.Run("again without a network", func(t *testing.T) {
+		b := b.offline(t)
+		b.build(b.request(tarOf(t, moss(project)...)))
+		if strings.Contains(b.last.String(), "Retrieving") {
+			t.Errorf("the second build fetches again:\n%s", b.last)
+		}
+	})
+	for name, test := range map[string]struct {
+		files []entry
+		says  []string
+	}{
+		"a mistake": {moss(project, entry{name: "src/moss/stone.clj", text: "(ns moss.stone)\n(roll)"}), []string{"Unable to resolve symbol: roll", " !     The app could not be built; the lines above say why.\n"}},
+		"its own program": {moss(project, entry{name: "bin/build", text: "#!/bin/sh\necho by hand\nexit 1\n"}), []string{
+			"       Found bin/build", "       Running: bin/build\n       by hand\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.offline(t)
+			b.reject(b.request(tarOf(t, test.files...)))
+			b.last.has(t, test.says...)
+		})
+	}
+}
+
+func TestADepsProjectIsBuiltByItsAliasAndRun(t *testing.T) {
+	need.Tool(t, "lein")
+	b := newBench(t, nil)
+	files := moss(
+		entry{name: "deps.edn", text: `{:paths ["src"]
+ :deps {org.clojure/clojure {:mvn/version "1.12.0"}}
+ :aliases {:build {:deps {io.github.clojure/tools.build {:mvn/version "0.10.5"}} :ns-default build}}}
+`},
+		entry{name: "build.clj", text: `(ns build (:require [clojure.tools.build.api :as b]))
+(defn uber [_]
+  (let [basis (b/create-basis {:project "deps.edn"})]
+    (b/copy-dir {:src-dirs ["src"] :target-dir "target/classes"})
+    (b/compile-clj {:basis basis :ns-compile '[moss.core] :class-dir "target/classes"})
+    (b/uber {:class-dir "target/classes" :uber-file "target/moss.jar" :basis basis :main 'moss.core})))
+`})
+	req := b.request(tarOf(t, files...))
+	result, _ := b.build(req)
+	b.last.has(t, "-----> Clojure app detected\n", "       Running: clojure -T:build uber\n")
+	if diff := cmp.Diff(map[string]string{"web": "java -jar target/moss.jar"}, result.ProcessTypes); diff != "" {
+		t.Errorf("process types (-want +got):\n%s", diff)
+	}
+	if said := b.says(req.SlugPath, result.ProcessTypes["web"]+" a b c", map[string]string{"DYNO": "run.1"}); said != "3 stones, production\n" {
+		t.Errorf("the dyno says %q", said)
+	}
+	t.Run("again without a network", func(t *testing.T) {
+		b := b.offline(t)
+		b.build(b.request(tarOf(t, files...)))
+	})
+	t.Run("without its alias", func(t *testing.T) {
+		b := b.offline(t)
+		b.reject(b.request(tarOf(t, entry{name: "deps.edn", text: "{}"})))
+		b.last.has(t, " !     The app has a deps.edn without an alias :build, and no bin/build: nothing says how to build it.\n")
+	})
+}

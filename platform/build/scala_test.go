@@ -1,0 +1,69 @@
+package build
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"niwa/platform/platformtest/need"
+)
+
+// bamboo is an sbt project, whose task stage makes what sbt-native-packager
+// does: programs in target/universal/stage/bin.
+func bamboo(more ...entry) []entry {
+	return append([]entry{
+		{name: "project/build.properties", text: "sbt.version=1.10.7\n"},
+		{name: "build.sbt", text: `
+name := "bamboo"
+libraryDependencies += "javax.inject" % "javax.inject" % "1" % Provided
+autoScalaLibrary := true
+lazy val stage = taskKey[Unit]("what deploys run")
+stage := {
+  val to = target.value / "universal" / "stage"
+  val jars = (Compile / packageBin).value +: (Runtime / dependencyClasspath).value.files.filter(_.getName.endsWith(".jar"))
+  jars.foreach(jar => IO.copyFile(jar, to / "lib" / jar.getName))
+  val program = to / "bin" / "bamboo"
+  IO.write(program, "#!/bin/sh\nexec java -cp \"$HOME/target/universal/stage/lib/*\" Bamboo \"$@\"\n")
+  program.setExecutable(true)
+}
+`},
+		{name: "src/main/scala/Bamboo.scala", text: "object Bamboo { def main(args: Array[String]): Unit = println(args.mkString(\" and \")) }\n"},
+	}, more...)
+}
+
+func TestAnSbtProjectIsBuiltCachedAndRun(t *testing.T) {
+	need.Tool(t, "mvn")
+	b := newBench(t, nil)
+	req := b.request(tarOf(t, bamboo()...))
+	result, _ := b.build(req)
+	b.last.has(t, "-----> Scala app detected\n", "-----> Using sbt 1.10.7\n-----> Running: sbt compile stage\n", "compiling 1 Scala source")
+	if diff := cmp.Diff(map[string]string{"web": "target/universal/stage/bin/bamboo -Dhttp.port=$PORT"}, result.ProcessTypes); diff != "" {
+		t.Errorf("process types (-want +got):\n%s", diff)
+	}
+	if said := b.says(req.SlugPath, result.ProcessTypes["web"]+" tall", map[string]string{"DYNO": "run.1", "PORT": "80"}); said != "-Dhttp.port=80 and tall\n" {
+		t.Errorf("the dyno says %q", said)
+	}
+	t.Run("again without a network", func(t *testing.T) {
+		b := b.offline(t)
+		b.build(b.request(tarOf(t, bamboo()...)))
+		if strings.Contains(b.last.String(), "compiling") {
+			t.Errorf("the second build compiles again:\n%s", b.last)
+		}
+	})
+	for name, test := range map[string]struct {
+		files []entry
+		says  []string
+	}{
+		"a mistake":                {bamboo(entry{name: "src/main/scala/Leaf.scala", text: "object Leaf { val x = y }"}), []string{"not found: value y", " !     sbt could not build the app; the lines above say why.\n"}},
+		"an sbt out of reach":      {bamboo(entry{name: "project/build.properties", text: "sbt.version=1.99.0\n"}), []string{" !     The app asks for sbt 1.99.0, which is not in Maven's central repository or cannot be fetched.\n"}},
+		"an sbt of long ago":       {bamboo(entry{name: "project/build.properties", text: "sbt.version=0.13.5\n"}), []string{" !     sbt 0.13.5 has reached its end"}},
+		"an sbt that nobody named": {[]entry{{name: "build.sbt"}}, []string{" !     The app does not say which sbt builds it.\n !     Write it into project/build.properties: sbt.version="}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.offline(t)
+			b.reject(b.request(tarOf(t, test.files...)))
+			b.last.has(t, test.says...)
+		})
+	}
+}
