@@ -17,7 +17,7 @@ func files() []try {
 		{"read what another app has in /tmp, /var/tmp, /dev/shm", func(t Targets) (string, error) { return each(shared(), t.left) }},
 		{"read the platform's database, key, token and CA key", func(t Targets) (string, error) { return each(t.Platforms, read) }},
 		{"change the platform's files", func(t Targets) (string, error) { return each(t.Platforms, change) }},
-		{"list the platform's directories", func(t Targets) (string, error) { return each(append(t.folders(), t.Data), listOthers) }},
+		{"list the platform's directories", func(t Targets) (string, error) { return each(append(t.folders(), t.Data), list) }},
 		{"read the data of Postgres and Redis", func(t Targets) (string, error) { return each(t.Engines, read) }},
 		{"read them through a link in /app", func(t Targets) (string, error) {
 			return each(append(t.Platforms, t.Theirs...), throughLink)
@@ -25,7 +25,11 @@ func files() []try {
 		{"list the home of niwa's user", func(t Targets) (string, error) { return each([]string{t.Home}, list) }},
 		{"read /etc/shadow", func(t Targets) (string, error) { return each([]string{"/etc/shadow"}, read) }},
 		{"make files in /, /etc, /usr, /opt, /var, the user's home", func(t Targets) (string, error) {
-			return each([]string{"/", "/etc", "/usr/bin", "/usr/local/bin", "/opt", "/var/lib", "/var/log", "/run", "/boot", "/srv", t.Home}, create)
+			dirs := []string{"/", "/etc", "/usr/bin", "/usr/local/bin", "/opt", "/var/lib", "/var/log", "/run", "/boot", "/srv"}
+			if list(t.Home) == nil { // otherwise what has its name is one's own
+				dirs = append(dirs, t.Home)
+			}
+			return each(dirs, create)
 		}},
 	}
 }
@@ -60,20 +64,12 @@ func create(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
+// list lists what is not on the way to one's own folder: a build's is where the
+// platform keeps it.
 func list(dir string) error {
 	if dir == "" {
 		return errors.New("it has none")
 	}
-	entries, err := os.ReadDir(dir)
-	if err == nil && len(entries) == 0 {
-		err = errors.New("it is empty")
-	}
-	return short(err)
-}
-
-// listOthers lists what is not on the way to one's own folder: a build's is
-// where the platform keeps it.
-func listOthers(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return short(err)
