@@ -138,22 +138,35 @@ func parse(text string) (columns []column, order []string) {
 	said := -1
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		cells := strings.Split(strings.Trim(line, "| "), " | ")
 		if i := slices.Index(titles(), strings.TrimSuffix(line, ":")); i >= 0 {
 			said = i
 		}
 		if sentence, found := strings.CutPrefix(line, "- "); found && said >= 0 {
 			columns[said].said = append(columns[said].said, strings.TrimSuffix(sentence, "."))
 		}
-		if !strings.HasPrefix(line, "| ") || len(cells) != 4 || cells[0] == "Attempt" {
+		cells := strings.Split(line, "|") // with nothing before the first and after the last
+		if len(cells) != len(columns)+3 || strings.HasPrefix(line, "| Attempt |") || strings.HasPrefix(line, "|-") {
 			continue
 		}
-		order = append(order, cells[0])
-		for i, outcome := range cells[1:] {
-			if outcome != "" {
-				columns[i].outcomes[cells[0]] = outcome
+		name := strings.TrimSpace(cells[1])
+		order = append(order, name)
+		for i := range columns {
+			if outcome := strings.TrimSpace(cells[i+2]); outcome != "" {
+				columns[i].outcomes[name] = outcome
 			}
 		}
 	}
 	return columns, order
+}
+
+func TestTheTableIsReadAsItIsWritten(t *testing.T) {
+	columns, _ := parse("")
+	columns[0].outcomes = map[string]string{"leave": "shut", "look, and leave": "**open**"}
+	columns[2].outcomes = map[string]string{"look, and leave": "shut"}
+	columns[0].said = []string{"One can look", "One can leave"}
+	order := []string{"look, and leave", "leave"}
+	again, orderAgain := parse(render(columns, order))
+	if diff := cmp.Diff(columns, again, cmp.AllowUnexported(column{})); diff != "" || !slices.Equal(order, orderAgain) {
+		t.Errorf("%v, %s", orderAgain, diff)
+	}
 }
