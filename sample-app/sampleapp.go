@@ -59,6 +59,18 @@ func Samples() ([]Sample, error) {
 //go:embed openapi.yaml
 var OpenAPI []byte
 
+// Languages lists what there is a sample app in, in alphabetical order.
+func Languages() []string {
+	names, err := fs.Glob(zips, "*.zip")
+	if err != nil {
+		panic(err) // the pattern is a good one
+	}
+	for i, name := range names {
+		names[i] = strings.TrimSuffix(name, ".zip")
+	}
+	return names
+}
+
 // Open returns the folder of the app in a language: "go".
 func Open(lang string) (fs.FS, error) {
 	data, err := zips.ReadFile(lang + ".zip")

@@ -16,11 +16,12 @@ import (
 //
 //	go test ./sample-app/apptest -run TestApps/go -v
 func TestApps(t *testing.T) {
+	server, cache := startPostgres(t), startRedis(t)
 	for _, l := range languages() {
 		t.Run(l.name, func(t *testing.T) {
 			p := l.built(t)
 			began := time.Now()
-			testApp(t, p)
+			testApp(t, startSite(t, p, server.new(t, l.name), cache))
 			t.Logf("%s took %.1f s beside its build", l.name, time.Since(began).Seconds())
 		})
 	}
@@ -29,6 +30,7 @@ func TestApps(t *testing.T) {
 // site is an app with what it is given.
 type site struct {
 	*client
+	program  *program
 	database *database
 	cache    *cacheServer
 	proxy    *proxy
@@ -37,19 +39,20 @@ type site struct {
 	second   *dyno // in TLS, and its reads by a user that cannot write
 }
 
-func testApp(t *testing.T, p *program) {
-	s := startSite(t, p)
-	lonely := p.web(t, "DATABASE_URL=postgres://127.0.0.1:1/x", "REDIS_URL=redis://127.0.0.1:1", "KAFKA_URL=kafka://127.0.0.1:1")
+func testApp(t *testing.T, s *site) {
+	lonely := s.program.web(t, "DATABASE_URL=postgres://127.0.0.1:1/x", "REDIS_URL=redis://127.0.0.1:1", "KAFKA_URL=kafka://127.0.0.1:1")
 	s.first.up(t)
 	s.second.up(t)
 	tooLong := s.changeLocked(t)
 
 	// Until now there is no broker, and nobody notices.
 	t.Run("contract", func(t *testing.T) { Run(t, s.first.url, Options{Cached: true, Also: []string{s.second.url}}) })
+	t.Run("connections", s.connections)
 	s.broker.start(t)
 	topic := s.broker.read(t)
 	t.Run("without anything", func(t *testing.T) { withoutAnything(t, lonely.up(t)) })
 	t.Run("a fill that comes late", s.lateFill)
+	t.Run("a cache that only others reach", s.cutOff)
 	t.Run("the past comes back", s.past)
 	t.Run("a storm", func(t *testing.T) {
 		for _, storm := range s.cacheStorms() {
@@ -65,17 +68,33 @@ func testApp(t *testing.T, p *program) {
 	t.Run("stop", s.stop)
 }
 
-func startSite(t *testing.T, p *program) *site {
-	s := &site{database: startPostgres(t), cache: startRedis(t), broker: newBroker(t)}
+func startSite(t *testing.T, p *program, database *database, cache *cacheServer) *site {
+	cache.must(t, "flushall")
+	s := &site{program: p, database: database, cache: cache, broker: newBroker(t)}
 	s.proxy = startProxy(t, s.cache.port)
 	vars := append(s.broker.env(), "DATABASE_URL="+s.database.url, "LOG_LEVEL=info")
 	for range 2 { // the second time there is nothing to do
-		p.release(t, vars...)
+		p.run(t, p.types["release"], vars...)
+		p.run(t, p.postdeploy(t), vars...)
 	}
 	s.first = p.web(t, append(vars, "REDIS_URL="+strings.Replace(s.cache.url("default", writerSecret, false), s.cache.port, s.proxy.port, 1))...)
 	s.second = p.web(t, append(vars, "REDIS_URL="+s.cache.url("default", writerSecret, true), "REDIS_READER_URL="+s.cache.url("reader", readerSecret, true))...)
 	s.client = newClient(t, s.first.url, s.second.url)
 	return s
+}
+
+// connections counts those that 200 clients have led to: two dynos have to do
+// with what the smallest plans give.
+func (s *site) connections(t *testing.T) {
+	var n int
+	const theirs = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query NOT LIKE '%FOR UPDATE' AND pid <> pg_backend_pid()`
+	if err := s.database.connect(t).QueryRow(t.Context(), theirs).Scan(&n); err != nil || n > 2*9 {
+		t.Errorf("two dynos have %d connections to Postgres, want at most 9 each (%v)", n, err)
+	}
+	list, err := s.cache.admin.ClientList(t.Context()).Result()
+	if n := strings.Count(list, "\n") - 1; err != nil || n > 2*8 {
+		t.Errorf("two dynos have %d connections to Redis, want at most 8 each (%v)", n, err)
+	}
 }
 
 func unavailable(t *testing.T, a answer) {
@@ -152,6 +171,24 @@ func (s *site) lateFill(t *testing.T) {
 	}
 }
 
+// cutOff changes a user where the cache cannot be told, and reads it where the
+// cache still holds what was before.
+func (s *site) cutOff(t *testing.T) {
+	first, second := s.at(s.first), s.at(s.second)
+	user := second.create(t, "Ada")
+	for round := range 3 {
+		if !second.hits(t, user) {
+			t.Fatal("the user is not cached")
+		}
+		s.proxy.cut(true)
+		user, _ = first.wantUser(t, http.StatusOK, "PUT", path(user), input(fmt.Sprintf("Ada %d", round), user.Email))
+		if read, a := second.wantUser(t, http.StatusOK, "GET", path(user), ""); read != user {
+			t.Errorf("read %+v (X-Cache: %s) after a change to %+v", read, a.header.Get("X-Cache"), user)
+		}
+		s.proxy.cut(false)
+	}
+}
+
 // past has the cache come back with what was true before a change that it was
 // not told of.
 func (s *site) past(t *testing.T) {
@@ -182,21 +219,24 @@ func (s *site) cacheStorms() []Storm {
 	const while = 150 * time.Millisecond // of changes
 	return []Storm{
 		{Name: "Redis is killed, and restarts with the past", Disturb: func(t *testing.T) {
-			for range 2 {
-				s.cache.must(t, "save")
-				time.Sleep(while)
-				s.cache.end(t, syscall.SIGKILL)
-				s.cache.start(t)
-				time.Sleep(while)
-			}
+			s.cache.must(t, "save")
+			time.Sleep(while)
+			s.cache.end(t, syscall.SIGKILL)
+			s.cache.start(t)
+			time.Sleep(while)
 			s.cache.end(t, syscall.SIGKILL)
 			time.Sleep(2 * while)
 			s.cache.start(t)
 		}},
-		{Name: "Redis is frozen, emptied, and filled with rubbish", Disturb: func(t *testing.T) {
+		{Name: "Redis is frozen, cut off, emptied, and filled with rubbish", Disturb: func(t *testing.T) {
 			s.cache.signal(syscall.SIGSTOP)
 			time.Sleep(2 * while)
 			s.cache.signal(syscall.SIGCONT)
+			time.Sleep(while)
+			s.proxy.cut(true)
+			time.Sleep(while)
+			s.proxy.cut(false)
+			time.Sleep(while)
 			s.cache.must(t, "flushall")
 			s.rubbish(t)
 			s.cache.must(t, "flushall")
@@ -355,6 +395,7 @@ func (s *site) stop(t *testing.T) {
 		answers <- a
 	}()
 	s.blocked(t)
+	s.http.CloseIdleConnections() // an app may wait for what these will say
 	s.second.signal(syscall.SIGTERM)
 	select {
 	case <-s.second.done:

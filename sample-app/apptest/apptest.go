@@ -47,6 +47,7 @@ func Run(t *testing.T, baseURL string, opts Options) {
 	t.Run("pages of a list", c.pages)
 	t.Run("search", c.search)
 	t.Run("invalid input", c.invalidInput)
+	t.Run("the largest body", c.largest)
 	t.Run("unknown paths and methods", c.unknown)
 	t.Run("X-Cache", func(t *testing.T) { c.cacheHeader(t, opts.Cached) })
 	t.Run("metrics", func(t *testing.T) { c.metrics(t, opts.Cached) })

@@ -35,7 +35,7 @@ func TestAppWithACacheOfAnotherMake(t *testing.T) {
 // startGo runs the Go app on a database of its own.
 func startGo(t *testing.T, vars ...string) *dyno {
 	p := languages()[0].built(t)
-	vars = append(vars, "DATABASE_URL="+startPostgres(t).url)
-	p.release(t, vars...)
+	vars = append(vars, "DATABASE_URL="+startPostgres(t).new(t, "users").url)
+	p.run(t, p.types["release"], vars...)
 	return p.web(t, vars...).up(t)
 }

@@ -54,7 +54,7 @@ func (c *client) createAndRead(t *testing.T) {
 }
 
 func (c *client) textSurvives(t *testing.T) {
-	for _, name := range []string{`<b>"Ada" & 'Eve'</b>`, "庭 🌱 é", `back\slash %d {{x}} $1 --;`, strings.Repeat("ü", 100)} {
+	for _, name := range []string{`<b>"Ada" & 'Eve'</b>`, "庭 🌱 é", `back\slash %d {{x}} $1 --;`, strings.Repeat("ü", 100), strings.Repeat("🌱", 100)} {
 		user := c.create(t, name)
 		for range 2 {
 			if read, _ := c.wantUser(t, http.StatusOK, "GET", path(user), ""); read.Name != name {
@@ -112,6 +112,7 @@ func (c *client) optimistic(t *testing.T) {
 	c.wantError(t, http.StatusPreconditionFailed, "precondition_failed", "DELETE", path(user), "", "If-Match", `"1"`)
 	c.wantError(t, http.StatusPreconditionFailed, "precondition_failed", "PUT", path(user), input("Ada", user.Email), "If-Match", `"what"`)
 	c.wantUser(t, http.StatusOK, "PUT", path(user), input("Ada", user.Email), "If-Match", `"2"`)
+	c.wantUser(t, http.StatusOK, "PUT", path(user), input("Ada", user.Email), "If-Match", "*")
 }
 
 func (c *client) remove(t *testing.T) {
@@ -162,7 +163,7 @@ func (c *client) pages(t *testing.T) {
 	if users, _ := c.list(t, "/users"); len(users) > 20 {
 		t.Errorf("a list has %d users without being asked for more than 20", len(users))
 	}
-	for _, query := range []string{"limit=0", "limit=-1", "limit=101", "limit=many", "limit=99999999999999999999", "after=x", "after=-1", "q=%00"} {
+	for _, query := range []string{"limit=0", "limit=-1", "limit=101", "limit=many", "limit=99999999999999999999", "after=x", "after=-1", "q=%00", "q=" + strings.Repeat("q", 101)} {
 		c.wantError(t, http.StatusUnprocessableEntity, "invalid_params", "GET", "/users?"+query, "")
 	}
 }
@@ -203,6 +204,9 @@ func (c *client) invalidInput(t *testing.T) {
 		`{"email":"` + fine + `"}`:                            422,
 		input(" ", fine):                                      422,
 		input(strings.Repeat("a", 101), fine):                 422,
+		input(strings.Repeat("🌱", 101), fine):                 422,
+		`{"name":null,"email":"` + fine + `"}`:                422,
+		input("a\x7fb", fine):                                 422,
 		input("a\x00b", fine):                                 422,
 		input("a\nb", fine):                                   422,
 		input("Ada", ""):                                      422,
@@ -221,9 +225,23 @@ func (c *client) invalidInput(t *testing.T) {
 		c.wantError(t, want, id, "POST", "/users", body)
 		c.wantError(t, want, id, "PUT", path(user), body)
 	}
+	// What is looked at first.
+	c.wantError(t, http.StatusNotFound, "not_found", "PUT", "/users/x", "{", "If-Match", `"what"`)
+	c.wantError(t, http.StatusPreconditionFailed, "precondition_failed", "PUT", path(user), "{", "If-Match", `"what"`)
+	c.wantError(t, http.StatusUnprocessableEntity, "invalid_params", "PUT", "/users/9007199254740991", input("", fine))
+
 	if read, _ := c.wantUser(t, http.StatusOK, "GET", path(user), ""); read != user {
 		t.Errorf("invalid input has made %+v of %+v", read, user)
 	}
+}
+
+// largest tests that a body may have 64 KiB and no more.
+func (c *client) largest(t *testing.T) {
+	user := c.create(t, "Ada")
+	body := input("Ada", user.Email)
+	body += strings.Repeat(" ", 64<<10-len(body))
+	c.wantUser(t, http.StatusOK, "PUT", path(user), body)
+	c.wantError(t, http.StatusRequestEntityTooLarge, "request_too_large", "PUT", path(user), body+" ")
 }
 
 func (c *client) unknown(t *testing.T) {

@@ -15,33 +15,35 @@ import (
 	"niwa/platform/platformtest/need"
 )
 
-// database is a Postgres that can be killed and started again where it was.
-type database struct {
+// postgres is a server that can be killed and started again where it was.
+type postgres struct {
 	*server
 	owner              *testing.T // the test that it lasts for
 	program, dir, port string
-	url                string // of an empty database
 }
 
-func startPostgres(t *testing.T) *database {
+func startPostgres(t *testing.T) *postgres {
 	const bin = "/usr/lib/postgresql/15/bin"
 	initdb := need.Tool(t, "initdb", bin)
-	d := &database{owner: t, program: need.Tool(t, "postgres", bin), dir: dir(t), port: freePort(t)}
-	d.url = "postgres://app@127.0.0.1:" + d.port + "/postgres"
-	cmd := unprivileged(exec.Command(initdb, "-D", d.dir+"/pg", "-U", "app", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"))
+	p := &postgres{owner: t, program: need.Tool(t, "postgres", bin), dir: dir(t), port: freePort(t)}
+	cmd := unprivileged(exec.Command(initdb, "-D", p.dir+"/pg", "-U", "app", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"))
 	cmd.Dir = "/"
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	d.start(t)
-	return d
+	p.start(t)
+	return p
 }
 
-func (d *database) start(t *testing.T) {
+func (p *postgres) url(database string) string {
+	return "postgres://app@127.0.0.1:" + p.port + "/" + database
+}
+
+func (p *postgres) start(t *testing.T) {
 	t.Helper()
-	d.server = start(d.owner, nil, "/", d.program, "-D", d.dir+"/pg", "-p", d.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
-	await(t, d.server, func(ctx context.Context) error {
-		conn, err := pgx.Connect(ctx, d.url)
+	p.server = start(p.owner, nil, "/", p.program, "-D", p.dir+"/pg", "-p", p.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
+	await(t, p.server, func(ctx context.Context) error {
+		conn, err := pgx.Connect(ctx, p.url("postgres"))
 		if err == nil {
 			err = conn.Close(ctx)
 		}
@@ -50,9 +52,25 @@ func (d *database) start(t *testing.T) {
 }
 
 // crash ends it without a word to anybody, and starts it again.
-func (d *database) crash(t *testing.T) {
-	d.end(t, syscall.SIGQUIT)
-	d.start(t)
+func (p *postgres) crash(t *testing.T) {
+	p.end(t, syscall.SIGQUIT)
+	p.start(t)
+}
+
+// database is an app's.
+type database struct {
+	*postgres
+	url string
+}
+
+// new makes an empty one.
+func (p *postgres) new(t *testing.T, name string) *database {
+	t.Helper()
+	admin := &database{p, p.url("postgres")}
+	if _, err := admin.connect(t).Exec(t.Context(), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+		t.Fatal(err)
+	}
+	return &database{p, p.url(name)}
 }
 
 func (d *database) connect(t *testing.T) *pgx.Conn {

@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -74,14 +75,28 @@ func (p *program) env(vars []string) []string {
 	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "LANG=C.UTF-8"}, vars...)
 }
 
-// release runs the release phase.
-func (p *program) release(t *testing.T, vars ...string) {
+// run runs a one-off command, as the release phase is one.
+func (p *program) run(t *testing.T, command string, vars ...string) {
 	t.Helper()
-	cmd := unprivileged(exec.Command("bash", "-c", p.types["release"]))
+	cmd := unprivileged(exec.Command("bash", "-c", command))
 	cmd.Env, cmd.Dir = p.env(vars), p.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("release: %v\n%s", err, out)
+		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
+}
+
+// postdeploy is what app.json has run once in a new app.
+func (p *program) postdeploy(t *testing.T) string {
+	t.Helper()
+	var app struct{ Scripts struct{ Postdeploy string } }
+	text, err := os.ReadFile(filepath.Join(p.dir, "app.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &app)
+	}
+	if err != nil || app.Scripts.Postdeploy == "" {
+		t.Fatalf("app.json has no postdeploy (%v)", err)
+	}
+	return app.Scripts.Postdeploy
 }
 
 // dyno is a web process that runs.

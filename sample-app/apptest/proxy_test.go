@@ -3,15 +3,47 @@ package apptest
 import (
 	"bytes"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
 
-// proxy stands between an app and its cache, and can be late.
+// proxy stands between an app and its cache. It can be late, and it can be cut.
 type proxy struct {
 	port string
 	to   string
 	held atomic.Pointer[held]
+
+	mu    sync.Mutex
+	isCut bool
+	conns map[net.Conn]bool // of the app
+}
+
+// cut ends all connections and refuses new ones; or no longer.
+func (p *proxy) cut(isCut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.isCut = isCut
+	for conn := range p.conns {
+		if isCut {
+			conn.Close()
+		}
+	}
+}
+
+// admit says whether a connection may begin; then it is to leave as well.
+func (p *proxy) admit(conn net.Conn) (leave func(), ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.isCut {
+		return nil, false
+	}
+	p.conns[conn] = true
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, conn)
+	}, true
 }
 
 // held is what is said about scripts while it is in place: it comes later.
@@ -29,7 +61,7 @@ func startProxy(t *testing.T, to string) *proxy {
 	}
 	t.Cleanup(func() { l.Close() })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
-	p := &proxy{port: port, to: to}
+	p := &proxy{port: port, to: to, conns: map[net.Conn]bool{}}
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -51,6 +83,11 @@ func (p *proxy) hold() *held {
 
 func (p *proxy) serve(conn net.Conn) {
 	defer conn.Close()
+	leave, ok := p.admit(conn)
+	if !ok {
+		return
+	}
+	defer leave()
 	server, err := net.Dial("tcp", "127.0.0.1:"+p.to)
 	if err != nil {
 		return

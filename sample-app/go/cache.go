@@ -100,6 +100,10 @@ func openRedis(url string) (*redis.Client, error) {
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout = cacheTimeout, cacheTimeout, cacheTimeout
 	opts.ContextTimeoutEnabled = true
 	opts.MaxRetries, opts.DialerRetries = -1, 1 // Postgres answers sooner
+	// A mini server takes 20 connections, and while a release is rolled out
+	// two dynos share them, each with a reader and a writer, and each of
+	// those with a pool of its own for pipelines.
+	opts.PoolSize, opts.MaxActiveConns, opts.PipelinePoolSize = 2, 2, 2
 	opts.Protocol = 2
 	opts.DisableIdentity = true
 	return redis.NewClient(opts), nil

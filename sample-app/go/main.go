@@ -4,6 +4,7 @@
 //
 //	app           serve HTTP on $PORT
 //	app migrate   bring the schema up to date (the release phase)
+//	app seed      add users to look at (postdeploy)
 package main
 
 import (
@@ -44,9 +45,11 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 0:
 		return serve(ctx, database)
 	case len(args) == 1 && args[0] == "migrate":
-		return migrate(ctx, database)
+		return runScript(ctx, database, schema)
+	case len(args) == 1 && args[0] == "seed":
+		return runScript(ctx, database, seed)
 	default:
-		return fmt.Errorf("there is no command %q; use migrate, or none to serve", args)
+		return fmt.Errorf("there is no command %q; use migrate or seed, or none to serve", args)
 	}
 }
 

@@ -39,7 +39,7 @@ func newServer(users *Users) *fiber.App {
 		BodyLimit:             1 << 20, // beyond it the connection is cut
 		Immutable:             true,
 		DisableStartupMessage: true,
-		ReadTimeout:           30 * time.Second,
+		ReadTimeout:           5 * time.Second,  // for a request; a stop waits as long for a connection without one
 		IdleTimeout:           90 * time.Second, // longer than the router keeps connections
 	})
 	app.Use(m.observe)
