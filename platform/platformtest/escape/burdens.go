@@ -50,8 +50,9 @@ const forked = "60"
 // from another's.
 func Forked(number string) string { return "sleep " + forked + "." + number }
 
-// Forks is how many there are of them when nothing limits the number.
-const Forks = 729
+// Forks is how many there are, with the shells that start them, when nothing
+// limits the number.
+const Forks = 1094
 
 // fork becomes a shell that starts one of itself, which starts three, and so
 // on: until there are no more to be had, or a thousand.

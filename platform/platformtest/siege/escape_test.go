@@ -101,7 +101,7 @@ func printed() []gap {
 		{said: "Dynos see the files and processes of this machine, as far as their users may", attempts: []string{seeProcesses, otherTmp, listHome}},
 		{said: "Dynos see the files and processes of this machine, as niwa's own user may", attempts: []string{
 			seeProcesses, otherTmp, listHome, readApp, changeApp, readPlatform, changePlatform, listPlatform, readEngines, throughLinks, makeFiles,
-			readEnvironment, readMemory, traceProcesses, signalProcesses, throughProc, niwaSockets,
+			readEnvironment, readMemory, traceProcesses, signalProcesses, throughProc, niwaSockets, linksInSlug, linkedCache,
 		}},
 		{said: "All dynos run as niwa's own user"}, // which is nothing by itself
 		{said: "The memory of dynos is looked at each second", attempts: []string{hogMemory, hogCPU}, sometimes: true},
@@ -199,5 +199,7 @@ const (
 	hogMemory           = "use more than twice a dyno's memory"
 	hogCPU              = "slow other apps down with many threads"
 	forkBomb            = "start more processes than a dyno may"
+	linksInSlug         = "a build leaves links to the platform's secrets in the slug"
+	linkedCache         = "the next build writes to its cache"
 	fillDisk            = "fill the disk: 512 MB in /app"
 )

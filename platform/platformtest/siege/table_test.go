@@ -1,6 +1,7 @@
 package siege
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/escape"
@@ -34,7 +35,7 @@ func (s *siege) compare(t *testing.T, runtime string, all []escape.Attempt) {
 		t.Fatal(err)
 	}
 	columns, order := parse(string(text))
-	i := columnOf(runtime)
+	i := columnOf(runtime, s.told(t))
 	now := s.column(t, columns[i].title, all)
 	if *update {
 		columns[i] = now
@@ -50,24 +51,27 @@ func (s *siege) compare(t *testing.T, runtime string, all []escape.Attempt) {
 		t.Logf("docs/escapes.md is about a machine where niwa says %q, and is not compared", columns[i].said)
 		return
 	}
-	if diff := cmp.Diff(columns[i].outcomes, now.outcomes); diff != "" {
+	if diff := gocmp.Diff(columns[i].outcomes, now.outcomes); diff != "" {
 		t.Errorf("docs/escapes.md says otherwise; if it is wrong, write it anew with -update (-file +now):\n%s", diff)
 	}
 }
 
-// columnOf is which column is about this user's platform.
-func columnOf(runtime string) int {
+// columnOf is which column is about a platform of which that is said.
+func columnOf(runtime string, said []gap) int {
+	exposed := slices.ContainsFunc(said, func(g gap) bool { return strings.HasPrefix(g.said, "Dynos see the files") })
 	switch {
 	case runtime == docker:
-		return 2
-	case os.Geteuid() != 0:
+		return 0
+	case os.Geteuid() == 0:
 		return 1
+	case !exposed:
+		return 2
 	}
-	return 0
+	return 3
 }
 
 func titles() []string {
-	return []string{"Processes, as root", "Processes, as an ordinary user", "Containers"}
+	return []string{"Containers", "Processes, as root", "Processes, as an ordinary user", "Processes, as an ordinary user without namespaces"}
 }
 
 func (s *siege) column(t *testing.T, title string, all []escape.Attempt) column {
@@ -93,6 +97,9 @@ func (s *siege) column(t *testing.T, title string, all []escape.Attempt) column 
 	return c
 }
 
+// untried is the outcome of what nobody has tried there.
+const untried = "–"
+
 const preface = `# What an app can get at
 
 An app that is out for more than is its own, on a niwa with a neighbour app,
@@ -111,11 +118,11 @@ it is in [DIVERGENCES.md](../DIVERGENCES.md).
 // render is the file. What parse reads of it is the table and the lists.
 func render(columns []column, order []string) string {
 	var b strings.Builder
-	b.WriteString(preface + "| Attempt | " + strings.Join(titles(), " | ") + " |\n|---|---|---|---|\n")
+	b.WriteString(preface + "| Attempt | " + strings.Join(titles(), " | ") + " |\n|---" + strings.Repeat("|---", len(columns)) + "|\n")
 	for _, name := range order {
 		fmt.Fprintf(&b, "| %s |", name)
 		for _, c := range columns {
-			fmt.Fprintf(&b, " %s |", c.outcomes[name])
+			fmt.Fprintf(&b, " %s |", cmp.Or(c.outcomes[name], untried))
 		}
 		b.WriteString("\n")
 	}
@@ -151,7 +158,7 @@ func parse(text string) (columns []column, order []string) {
 		name := strings.TrimSpace(cells[1])
 		order = append(order, name)
 		for i := range columns {
-			if outcome := strings.TrimSpace(cells[i+2]); outcome != "" {
+			if outcome := strings.TrimSpace(cells[i+2]); outcome != untried {
 				columns[i].outcomes[name] = outcome
 			}
 		}
@@ -166,7 +173,7 @@ func TestTheTableIsReadAsItIsWritten(t *testing.T) {
 	columns[0].said = []string{"One can look", "One can leave"}
 	order := []string{"look, and leave", "leave"}
 	again, orderAgain := parse(render(columns, order))
-	if diff := cmp.Diff(columns, again, cmp.AllowUnexported(column{})); diff != "" || !slices.Equal(order, orderAgain) {
+	if diff := gocmp.Diff(columns, again, gocmp.AllowUnexported(column{})); diff != "" || !slices.Equal(order, orderAgain) {
 		t.Errorf("%v, %s", orderAgain, diff)
 	}
 }

@@ -28,10 +28,10 @@ func tricks() []trick {
 	return []trick{
 		{inBuild, `for name in TARGETS DATABASE_URL REDIS_URL; do export "$name=$(cat "$3/$name")"; done; HOME=$1 "$1/attacker"`},
 		{"a build replaces its source by a link to the platform's directory", `cd / && rm -rf "$1" && ln -s "$DATA" "$1"`},
-		{"a build leaves links to the platform's secrets in the slug", `for f in token key niwa.db ca; do ln -s "$DATA/$f" "$1/$f"; done
+		{linksInSlug, `for f in token key niwa.db ca; do ln -s "$DATA/$f" "$1/$f"; done
 			ln -s ../../../token "$1/relative"; ln "$DATA/token" "$1/hard" || true`},
 		{"a build replaces its cache by a link to another app's", `rm -rf "$2" && ln -s "$DATA/cache/$THEIRS" "$2"`},
-		{"the next build writes to its cache", `echo changed >"$2/secret.txt"; echo new >"$2/new"`},
+		{linkedCache, `echo changed >"$2/secret.txt"; echo new >"$2/new"`},
 		{"a build replaces what it reports by links to secrets", `top=$(dirname "$1"); rm -rf "$top/out"; ln -s "$DATA" "$top/out"
 			rm -rf "$top/env"; ln -s "$DATA/ca" "$top/env"; rm -f "$1/Procfile"; ln -s "$DATA/token" "$1/Procfile"`},
 		{"a build leaves pipes and endless files to be read", `rm -f "$1/Procfile"; mkfifo "$1/Procfile"; ln -s /dev/zero "$1/.slugignore"`},
