@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -252,53 +251,4 @@ func (c *client) unknown(t *testing.T) {
 		method, path, _ := strings.Cut(call, " ")
 		c.wantError(t, http.StatusMethodNotAllowed, "method_not_allowed", method, path, "{}")
 	}
-}
-
-// metrics tests that what was asked for is counted.
-func (c *client) metrics(t *testing.T, cached bool) {
-	user := c.create(t, "Ada")
-	want := []string{
-		`http_requests_total{method="GET",route="/users/{id}",status="200"} [1-9]`,
-		`http_request_duration_seconds_bucket{method="GET",route="/users/{id}",le="+Inf"} [1-9]`,
-		`http_request_duration_seconds_sum{method="GET",route="/users/{id}"} [0-9]`,
-		`http_request_duration_seconds_count{method="GET",route="/users/{id}"} [1-9]`,
-		`cache_reads_total{result="(hit|miss|bypass)"} [1-9]`,
-		`outbox_events [0-9]`,
-	}
-	if cached {
-		want = append(want, `cache_reads_total{result="hit"} [1-9]`)
-	}
-	// The next may come to another process, which counts for itself.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		c.wantUser(t, http.StatusOK, "GET", path(user), "")
-		a := c.want(t, http.StatusOK, "GET", "/metrics", "")
-		missing := slices.DeleteFunc(slices.Clone(want), func(line string) bool { return hasSample(string(a.body), line) })
-		if len(missing) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("GET /metrics has no %s:\n%s", missing, a.body)
-		}
-	}
-}
-
-// hasSample says whether a line of the metrics is the wanted one. The labels,
-// which may come in any order and with others, are put in that of the alphabet.
-func hasSample(text, want string) bool {
-	name, rest, labelled := strings.Cut(want, "{")
-	if !labelled {
-		return regexp.MustCompile(`(?m)^` + want).MatchString(text)
-	}
-	labels, value, _ := strings.Cut(rest, "} ")
-	for line := range strings.Lines(text) {
-		if !strings.HasPrefix(line, name+"{") || !regexp.MustCompile(`} `+value).MatchString(line) {
-			continue
-		}
-		if !slices.ContainsFunc(strings.Split(labels, ","), func(label string) bool {
-			return !regexp.MustCompile(`[{,]` + strings.NewReplacer("{", `\{`, "}", `\}`, "+", `\+`).Replace(label)).MatchString(line)
-		}) {
-			return true
-		}
-	}
-	return false
 }

@@ -75,7 +75,7 @@ func (p *postgres) new(t *testing.T, name string) *database {
 
 func (d *database) connect(t *testing.T) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), d.url)
+	conn, err := pgx.Connect(t.Context(), d.url+"?application_name=apptest")
 	if err != nil {
 		t.Fatal(err)
 	}
