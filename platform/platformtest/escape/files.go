@@ -82,10 +82,10 @@ func list(dir string) error {
 	return errors.New("nothing of another's is there")
 }
 
-// folders are those of the platform's that hold something for each app.
+// folders are the platform's, but for the one with its certificates.
 func (t Targets) folders() []string {
 	var all []string
-	for _, name := range []string{"dynos", "slugs", "repos", "cache", "builds", "logs", "sources", "procs", "engines", "ca"} {
+	for _, name := range []string{"dynos", "slugs", "repos", "cache", "builds", "logs", "sources", "procs", "engines", "routers"} {
 		all = append(all, filepath.Join(t.Data, name))
 	}
 	return all

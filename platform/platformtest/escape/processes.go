@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -130,21 +131,24 @@ func inherited(t Targets) (string, error) {
 }
 
 func descriptors(Targets) (string, error) {
-	return each(all("/proc/self/fd/*"), func(path string) error {
-		var number int
-		if _, err := fmt.Sscanf(filepath.Base(path), "%d", &number); err != nil {
-			return err
+	var open []string
+	for _, path := range all("/proc/self/fd/*") {
+		number, err := strconv.Atoi(filepath.Base(path))
+		if err != nil {
+			return "", err
 		}
 		to, err := os.Readlink(path)
-		if err != nil {
-			return short(err)
+		// Go's own runtime keeps a look on the limits of the CPU; and one has
+		// been for this list.
+		if err != nil || number <= 2 || strings.HasPrefix(to, "anon_inode:") || strings.HasPrefix(to, "/sys/fs/cgroup/") {
+			continue
 		}
-		// Go's own runtime keeps a look on the limits of the CPU.
-		if number <= 2 || strings.HasPrefix(to, "anon_inode:") || strings.HasPrefix(to, "/sys/fs/cgroup/") || strings.HasSuffix(to, "/fd") {
-			return errors.New("only one's own are there")
-		}
-		return nil
-	})
+		open = append(open, fmt.Sprintf("%d: %s", number, to))
+	}
+	if len(open) == 0 {
+		return "", errors.New("only one's own are there")
+	}
+	return strings.Join(open, ", "), nil
 }
 
 func prioritize(Targets) (string, error) {

@@ -57,7 +57,11 @@ func newSiege(t *testing.T, programs, runtime string) *siege {
 	t.Helper()
 	secret := "secret-" + rand.Text()
 	t.Setenv(escape.SecretName, secret)
-	s := &siege{garden: newGarden(t, programs, platformtest.Dir(t), runtime), secret: secret}
+	data := platformtest.Dir(t)
+	if err := os.Chmod(data, 0o711); err != nil { // as niwa makes it
+		t.Fatal(err)
+	}
+	s := &siege{garden: newGarden(t, programs, data, runtime), secret: secret}
 	for _, app := range []string{gardenName, "mallory"} {
 		if app != gardenName {
 			s.do(t, "POST", "/apps", map[string]any{"name": app})
@@ -82,7 +86,11 @@ func newSiege(t *testing.T, programs, runtime string) *siege {
 func (s *siege) plant(t *testing.T) {
 	t.Helper()
 	s.do(t, "PATCH", gardenPath+"/config-vars", map[string]any{escape.SecretName: s.secret})
-	write(t, filepath.Join(s.dir, "secret.txt"), s.secret+"\n")
+	secret := filepath.Join(s.dir, "secret.txt")
+	write(t, secret, s.secret+"\n")
+	if err := os.Chmod(secret, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { // where /tmp is everybody's
 		for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
 			_ = os.Remove(filepath.Join(dir, "escape-theirs"))
@@ -193,8 +201,15 @@ func ofApps() []string {
 }
 
 // public says which of the platform's files everybody may read: where niwa is,
-// and who signs its certificates.
-func public(name string) bool { return name == "niwa.json" || name == "ca/ca.pem" }
+// who signs its certificates, and how much memory there is.
+func public(name string) bool {
+	for _, pattern := range []string{"niwa.json", "ca/ca.pem", "ca/ca-with-*.pem", "dynos/*/run/meminfo", "dynos/*/run/limit"} {
+		if ok, _ := filepath.Match(pattern, name); ok { // the patterns are constants
+			return true
+		}
+	}
+	return false
+}
 
 // few takes some of many, of all parts.
 func few(all []string) []string {
