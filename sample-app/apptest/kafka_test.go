@@ -81,9 +81,9 @@ func newBroker(t *testing.T) *broker {
 	return &broker{freePort(t), ca, certify(t, &ca), certify(t, &ca)}
 }
 
-// env is what Heroku tells an app.
+// env is what Heroku tells an app. One of the brokers is never there.
 func (b *broker) env() []string {
-	return []string{"KAFKA_URL=kafka+ssl://127.0.0.1:" + b.port, "KAFKA_PREFIX=" + kafkaPrefix,
+	return []string{"KAFKA_URL=kafka+ssl://127.0.0.1:1,kafka+ssl://127.0.0.1:" + b.port, "KAFKA_PREFIX=" + kafkaPrefix,
 		"KAFKA_TRUSTED_CERT=" + string(b.ca.cert), "KAFKA_CLIENT_CERT=" + string(b.owner.cert), "KAFKA_CLIENT_CERT_KEY=" + string(b.owner.key)}
 }
 

@@ -19,15 +19,17 @@ func (s *site) lateFill(t *testing.T) {
 	}
 	user, _ = first.wantUser(t, http.StatusOK, "PUT", path(user), input("Before", user.Email))
 	late := s.proxy.hold()
-	for waiting := true; waiting; { // a cache that was too slow to look into is not filled
-		first.wantUser(t, http.StatusOK, "GET", path(user), "")
+	patiently(t, "a script that fills the cache", func() (bool, error) { // one that was too slow to look into is not filled
+		_, err := first.do("GET", path(user), "")
 		select {
 		case <-late.came:
-			waiting = false
-		case <-t.Context().Done():
-			t.FailNow()
+			return true, err
 		default:
+			return false, err
 		}
+	})
+	if t.Failed() {
+		return
 	}
 	user, _ = second.wantUser(t, http.StatusOK, "PUT", path(user), input("After", user.Email))
 	s.cache.must(t, "flushdb")

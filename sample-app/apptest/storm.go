@@ -165,7 +165,7 @@ func (c *client) keepReading(t *testing.T, storm Storm, s *subject, stop <-chan 
 // that was not, and removes the user.
 func (c *client) settled(t *testing.T, s *subject) {
 	calm, least := Storm{Unavailable: true}, s.acknowledged.Load()
-	patiently(t, func() (bool, error) {
+	patiently(t, "the app to be available", func() (bool, error) {
 		a, err := c.do("GET", s.path(), "")
 		found, unavailable, err := s.weathered(calm, a, err)
 		if err == nil && !unavailable && (found.version < least.version || found.try < least.try) {
@@ -173,7 +173,7 @@ func (c *client) settled(t *testing.T, s *subject) {
 		}
 		return !unavailable, err
 	})
-	patiently(t, func() (bool, error) {
+	patiently(t, "the app to be available", func() (bool, error) {
 		a, err := c.do("DELETE", s.path(), "")
 		if err == nil && a.status != http.StatusNoContent && a.status != http.StatusNotFound && a.status != http.StatusServiceUnavailable {
 			err = fmt.Errorf("DELETE %s = %v", s.path(), a)
@@ -182,8 +182,8 @@ func (c *client) settled(t *testing.T, s *subject) {
 	})
 }
 
-// patiently tries until it is done, or fails the test.
-func patiently(t *testing.T, try func() (done bool, err error)) {
+// patiently tries until there is what is waited for, or fails the test.
+func patiently(t *testing.T, what string, try func() (done bool, err error)) {
 	t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		done, err := try()
@@ -194,7 +194,7 @@ func patiently(t *testing.T, try func() (done bool, err error)) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Error("the app stays unavailable")
+			t.Errorf("waited 15 s for %s", what)
 			return
 		}
 	}
