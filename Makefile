@@ -47,6 +47,11 @@ lint-shell:
 bench:
 	go test -run '^$$' -bench Platform -benchtime 1x -timeout 20m ./platform/platformtest
 
+# How long a dyno takes to start, and a push to be answered by, on both runtimes.
+.PHONY: bench-starts
+bench-starts:
+	go test -run '^$$' -bench Starts -benchtime 1x -timeout 20m ./platform/platformtest
+
 # Deploys while clients keep an app busy:
 #   make bench-deploys REQUESTS=1000000 DEPLOYS=50 RUNTIME=process
 .PHONY: bench-deploys
@@ -56,13 +61,15 @@ bench-deploys: export RUNTIME := $(or $(RUNTIME),process)
 bench-deploys:
 	go test -run '^$$' -bench Deploys -benchtime 1x -timeout 4h ./platform/platformtest
 
-# Kills at random moments, by seed, and what becomes of it:
+# Kills at random moments, by seed, and what becomes of it; without a RUNTIME on
+# both:
 #   make chaos KILLS=1000 SEED=7 RUNTIME=docker
 .PHONY: chaos
-chaos: export KILLS := $(or $(KILLS),40)
-chaos: export RUNTIME := $(or $(RUNTIME),process)
+chaos: export KILLS := $(KILLS)
+chaos: export SEED := $(SEED)
+chaos: export RUNTIME := $(RUNTIME)
 chaos:
-	go test -tags chaos -count=1 -v -timeout 4h -run Chaos ./platform/platformtest/chaos
+	go test -tags chaos -count=1 -v -timeout 12h -run Chaos ./platform/platformtest/chaos
 
 # What an app that attacks its neighbour and the platform gets at, which is in
 # docs/escapes.md too: UPDATE=true writes that.

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // clones are the tenants' own git repositories, one for each app.
@@ -81,6 +82,7 @@ func git(ctx context.Context, dir string, env []string, args ...string) (string,
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), append(env, "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0",
 		"GIT_AUTHOR_NAME=tenant", "GIT_AUTHOR_EMAIL=tenant@localhost", "GIT_COMMITTER_NAME=tenant", "GIT_COMMITTER_EMAIL=tenant@localhost")...)
+	cmd.WaitDelay = time.Second // its helper for HTTP does not go with it
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.Output()

@@ -81,8 +81,8 @@ func (e *engine) start(ctx context.Context) error {
 
 func (e *engine) log() string { return filepath.Join(e.dir, "log") }
 
-// fetchImages takes the stack images over from the machine's engine, where
-// they are made once.
+// fetchImages takes the stack image over from the machine's engine, where it is
+// made once. It is the one for builds as well: nothing is compiled in it.
 func (e *engine) fetchImages(ctx context.Context) error {
 	machine, err := docker.Connect(ctx, "")
 	if err != nil {
@@ -97,7 +97,7 @@ func (e *engine) fetchImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	saved, err := machine.ImageSave(ctx, []string{images.Run, images.Build})
+	saved, err := machine.ImageSave(ctx, []string{images.Run})
 	if err != nil {
 		return err
 	}
@@ -107,8 +107,10 @@ func (e *engine) fetchImages(ctx context.Context) error {
 		return err
 	}
 	defer loaded.Body.Close()
-	_, err = io.Copy(io.Discard, loaded.Body)
-	return err
+	if _, err := io.Copy(io.Discard, loaded.Body); err != nil {
+		return err
+	}
+	return e.client.ImageTag(ctx, images.Run, images.Build)
 }
 
 // stop has the engine end cleanly, with nothing that it would leave in the

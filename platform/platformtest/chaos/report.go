@@ -25,7 +25,7 @@ type Report struct {
 	shims  int // see emptyShim
 }
 
-type counts struct{ acknowledged, inFlight, lost, orphans int }
+type counts struct{ acknowledged, inFlight, lost, orphans, late int }
 
 func newReport(cfg Config) *Report {
 	return &Report{Seed: cfg.Seed, Runtime: cfg.Runtime, counts: map[string]*counts{}}
@@ -56,6 +56,8 @@ func (r *Report) found(f finding) {
 		r.count(f.op).lost++
 	case orphan:
 		r.count(f.op).orphans++
+	case late:
+		r.count(f.op).late++
 	}
 }
 
@@ -67,15 +69,15 @@ func (r *Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d kills, seed %d, runtime %s\n", len(r.waits), r.Seed, r.Runtime)
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "operation\tacknowledged\tin flight at the kill\tlost\torphans\t")
+	fmt.Fprintln(table, "operation\tacknowledged\tin flight at the kill\tlost\torphans\tlate\t")
 	var sum counts
 	for _, op := range slices.Sorted(maps.Keys(r.counts)) {
 		c := r.counts[op]
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t\n", op, c.acknowledged, c.inFlight, c.lost, c.orphans)
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t\n", op, c.acknowledged, c.inFlight, c.lost, c.orphans, c.late)
 		sum.acknowledged, sum.inFlight = sum.acknowledged+c.acknowledged, sum.inFlight+c.inFlight
-		sum.lost, sum.orphans = sum.lost+c.lost, sum.orphans+c.orphans
+		sum.lost, sum.orphans, sum.late = sum.lost+c.lost, sum.orphans+c.orphans, sum.late+c.late
 	}
-	fmt.Fprintf(table, "all\t%d\t%d\t%d\t%d\t\n", sum.acknowledged, sum.inFlight, sum.lost, sum.orphans)
+	fmt.Fprintf(table, "all\t%d\t%d\t%d\t%d\t%d\t\n", sum.acknowledged, sum.inFlight, sum.lost, sum.orphans, sum.late)
 	table.Flush()
 	fmt.Fprintf(&b, "time to ready, %d starts of niwa: %s\n", len(r.starts), percentiles(r.starts))
 	fmt.Fprintf(&b, "then until all is as it should be: %s\n", percentiles(r.waits))

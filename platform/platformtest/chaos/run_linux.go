@@ -29,7 +29,6 @@ type Config struct {
 }
 
 const (
-	tenants = 3
 	// settleTime is how long the platform has to finish or undo what was in
 	// flight, and to leave nothing without an owner.
 	settleTime = 10 * time.Second
@@ -40,6 +39,15 @@ const (
 	// readyTime bounds a start, with data servers that recover.
 	readyTime = 60 * time.Second
 )
+
+// tenants is how many use the platform at the same time: containers take more
+// of a machine than processes.
+func (c Config) tenants() int {
+	if c.Runtime == "docker" {
+		return 2
+	}
+	return 3
+}
 
 // Run kills, and reports. The error says what was lost or orphaned.
 func Run(ctx context.Context, cfg Config) (report *Report, err error) {
@@ -52,7 +60,7 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 	if err := os.Mkdir(h.machine.tmp, 0o700); err != nil {
 		return nil, err
 	}
-	for i := range tenants {
+	for i := range cfg.tenants() {
 		h.tenants = append(h.tenants, &tenant{
 			name: fmt.Sprintf("t%d", i+1), known: newWorld(), contents: map[string]string{},
 			clones: &clones{filepath.Join(cfg.Dir, "clones"), cfg.App},
@@ -163,7 +171,7 @@ func (h *harness) round(ctx context.Context, n int) error {
 	errs := make([]error, len(h.tenants))
 	var all sync.WaitGroup
 	for i, t := range h.tenants {
-		t.rand = rand.New(rand.NewPCG(h.Seed, uint64(n*tenants+i+1_000_000)))
+		t.rand = rand.New(rand.NewPCG(h.Seed, uint64(n*10+i+1_000_000)))
 		t.doing, t.touched = nil, map[string]bool{}
 		tell := func(e event) {
 			if e.answered {
@@ -183,6 +191,11 @@ func (h *harness) round(ctx context.Context, n int) error {
 		return err
 	}
 	it.during = during
+	if it.engine { // what is asked of niwa waits for it
+		if err := h.machine.engine.start(ctx); err != nil {
+			return err
+		}
+	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -191,11 +204,6 @@ func (h *harness) round(ctx context.Context, n int) error {
 		t.say("killed: %s", it.what)
 		if t.doing != nil {
 			h.report.inFlight(t.doing.op)
-		}
-	}
-	if it.engine {
-		if err := h.machine.engine.start(ctx); err != nil {
-			return err
 		}
 	}
 	if it.niwa {

@@ -14,7 +14,7 @@ import (
 
 // finding is something that is not as it should be.
 type finding struct {
-	kind string // lost or orphan; empty for what is only not yet done
+	kind string
 	op   string // the operation that it goes back to
 	what string
 }
@@ -22,6 +22,7 @@ type finding struct {
 const (
 	lost   = "lost"
 	orphan = "orphan"
+	late   = "late" // the platform is still at it
 )
 
 // settled is a platform that is as it should be.
@@ -38,7 +39,7 @@ type settled struct {
 func (h *harness) settle(ctx context.Context, it hit) error {
 	begin := time.Now()
 	var waited time.Duration
-	late := settleTime / 2
+	remark := settleTime / 2
 	for {
 		at := time.Now()
 		now, findings := h.look(ctx, it)
@@ -50,11 +51,11 @@ func (h *harness) settle(ctx context.Context, it hit) error {
 			h.report.settled(time.Since(begin))
 			return nil
 		}
-		if waited > late {
+		if waited > remark {
 			var logs strings.Builder
 			h.quoteLogs(&logs, findings)
 			h.Log("      after %v still: %v\n%s", time.Since(begin).Round(time.Millisecond), findings, &logs)
-			late += settleTime / 2
+			remark += settleTime / 2
 		}
 		if waited > settleTime || time.Since(begin) > hangTime {
 			for _, f := range findings {
@@ -75,11 +76,15 @@ func (h *harness) look(ctx context.Context, it hit) (*settled, []finding) {
 	}
 	var findings []finding
 	for _, what := range o.busy {
-		findings = append(findings, finding{op: it.during, what: what})
+		findings = append(findings, finding{late, it.during, what})
+	}
+	kind := lost
+	if len(o.busy) > 0 {
+		kind = late
 	}
 	for _, t := range h.tenants {
 		if diff := t.recognize(o); diff != "" {
-			findings = append(findings, finding{lost, t.last, fmt.Sprintf("%s was told (-), and finds (+):\n%s%s", t.name, diff, o.history(t.name+"-"))})
+			findings = append(findings, finding{kind, t.last, fmt.Sprintf("%s was told (-), and finds (+):\n%s%s", t.name, diff, o.history(t.name+"-"))})
 		}
 	}
 	if len(findings) > 0 {
