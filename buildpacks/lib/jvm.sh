@@ -194,27 +194,24 @@ make_jre() {
 }
 
 copy_jre() {
-	if [[ -x $JAVA_HOME/bin/jlink && -d $JAVA_HOME/jmods ]]; then
-		jlink --module-path "$JAVA_HOME/jmods" --add-modules "$(runtime_modules)" \
-			--strip-debug --no-man-pages --no-header-files --output "$cache/jre"
-	else
-		mkdir "$cache/jre"
-		tar -C "$JAVA_HOME" --exclude ./jmods --exclude ./demo --exclude ./man --exclude ./include --exclude ./docs --exclude '*src.zip' -ch . |
-			tar -C "$cache/jre" -x
+	if [[ -d $JAVA_HOME/jmods ]] || jlink --help 2>/dev/null | grep -q 'run-time image enabled'; then
+		jlink --add-modules "$(runtime_modules)" --strip-debug --no-man-pages --no-header-files --output "$cache/jre" && return
+		rm -rf "$cache/jre"
 	fi
+	mkdir "$cache/jre"
+	tar -C "$JAVA_HOME" --exclude ./jmods --exclude ./demo --exclude ./man --exclude ./include --exclude ./docs --exclude '*src.zip' -ch . |
+		tar -C "$cache/jre" -x
 }
 
 # runtime_modules are all that is no tool of a developer's.
 runtime_modules() {
-	local modules=() file name
-	for file in "$JAVA_HOME"/jmods/*.jmod; do
-		name=${file##*/}
-		name=${name%.jmod}
+	local modules=() name
+	while IFS=@ read -r name _; do
 		case $name in
 		jdk.compiler | jdk.javadoc | jdk.jlink | jdk.jpackage | jdk.jshell | jdk.jdeps | jdk.jdi | jdk.jconsole | jdk.jstatd | jdk.editpad | jdk.hotspot.agent | jdk.internal.ed | jdk.internal.le | jdk.internal.md | jdk.internal.opt | jdk.internal.vm.* | jdk.graal.*) ;;
 		*) modules+=("$name") ;;
 		esac
-	done
+	done < <(java --list-modules 2>/dev/null)
 	commas "${modules[@]}" | tr -d ' '
 }
 

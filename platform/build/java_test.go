@@ -2,6 +2,9 @@ package build
 
 import (
 	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -145,5 +148,30 @@ func TestAGradleProjectIsBuiltCachedAndRun(t *testing.T) {
 			b.reject(b.request(tarOf(t, test.files...)))
 			b.last.has(t, test.says...)
 		})
+	}
+}
+
+func TestABuildWithoutTheToolsOfAJVMSaysHowToGetThem(t *testing.T) {
+	need.Tool(t, "javac")
+	bin := withoutTools(t)
+	for _, tool := range []string{"awk", "cmp", "cp", "javac", "mktemp", "readlink", "rm", "tr"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			need.Reason(t, "needs "+tool)
+		}
+		if err := os.Symlink(path, filepath.Join(bin, tool)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBench(t, func(c *Config) { c.MachineEnv = map[string]string{"PATH": bin} })
+	for name, says := range map[string]string{
+		"pom.xml":                  " !     Maven is not installed on this machine, or not on the PATH of builds.\n !     Install it (Debian and Ubuntu: apt-get install maven)",
+		"build.gradle":             " !     Gradle is not installed",
+		"project.clj":              " !     Leiningen is not installed",
+		"project/build.properties": " !     sbt, or Maven, which fetches it, is not installed",
+	} {
+		b := b.in(t)
+		b.reject(b.request(tarOf(t, entry{name: name, text: "sbt.version=1.10.7\n"})))
+		b.last.has(t, says)
 	}
 }
