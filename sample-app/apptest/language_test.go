@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,7 +26,18 @@ type language struct {
 func languages() []language {
 	return []language{
 		{"go", []string{"go"}, "go build -buildvcs=false -o bin/app ."},
+		{"nodejs", []string{"node", "npm"}, "npm ci --omit=dev"},
 	}
+}
+
+func named(t *testing.T, name string) language {
+	t.Helper()
+	all := languages()
+	at := slices.IndexFunc(all, func(l language) bool { return l.name == name })
+	if at < 0 {
+		t.Fatalf("there is no language %q", name)
+	}
+	return all[at]
 }
 
 // program is an app that has been built: a folder and its Procfile.

@@ -111,10 +111,12 @@ func openRedis(url string) (*redis.Client, error) {
 
 // Look is what a look into the cache found.
 type Look struct {
-	How         string
-	User        User   // of a hit
-	lease       string // of a miss, for the one reader that is to fill
-	epoch, life string
+	How  string
+	User User // of a hit
+
+	// Of a miss: what an entry is to say, and the token for the one reader
+	// that is to put it in.
+	epoch, life, lease string
 }
 
 // Look looks for a user. It fails only without Postgres, which has the epoch.
@@ -122,7 +124,7 @@ func (c *Cache) Look(ctx context.Context, id int64) (Look, error) {
 	if c.read == nil {
 		return Look{How: bypass}, nil
 	}
-	epoch, err := c.epoch(ctx)
+	current, err := c.current(ctx)
 	if err != nil {
 		return Look{}, err
 	}
@@ -133,20 +135,28 @@ func (c *Cache) Look(ctx context.Context, id int64) (Look, error) {
 		return Look{How: bypass}, nil
 	}
 	var e entry
-	if json.Unmarshal([]byte(found.Val()), &e) == nil && e.Epoch == epoch && e.Life == life && e.User.ID == id {
+	if json.Unmarshal([]byte(found.Val()), &e) == nil && e.Epoch == current && e.Life == life && e.User.ID == id {
 		return Look{How: hit, User: e.User}, nil
 	}
-	look := Look{How: miss, epoch: epoch}
-	token := rand.Text()
-	var leased *redis.BoolCmd
-	if look.life, err = ask(ctx, c.write, func(p redis.Pipeliner) { leased = p.SetNX(ctx, leaseKey(id), token, leaseTTL) }); err == nil && leased.Val() {
-		look.lease = token
-	}
+	look := Look{How: miss, epoch: current}
+	look.lease, look.life = c.lease(ctx, id)
 	return look, nil
 }
 
-// epoch returns the current one, or one that was it less than epochTrust ago.
-func (c *Cache) epoch(ctx context.Context) (string, error) {
+// lease returns a token for the one reader that may fill, and the life of the
+// server that gave it; or none.
+func (c *Cache) lease(ctx context.Context, id int64) (token, life string) {
+	token = rand.Text()
+	var leased *redis.BoolCmd
+	life, err := ask(ctx, c.write, func(p redis.Pipeliner) { leased = p.SetNX(ctx, leaseKey(id), token, leaseTTL) })
+	if err != nil || !leased.Val() {
+		return "", ""
+	}
+	return token, life
+}
+
+// current returns the epoch, or one that was it less than epochTrust ago.
+func (c *Cache) current(ctx context.Context) (string, error) {
 	if known := c.known.Load(); known != nil && time.Since(known.asked) < epochTrust {
 		return known.id, nil
 	}
@@ -205,11 +215,11 @@ func (c *Cache) Forget(ctx context.Context, tx pgx.Tx, id int64) (untold bool, e
 	}
 	told, cancel := context.WithTimeout(ctx, cacheTimeout)
 	defer cancel()
-	if err := c.write.Del(told, entryKey(id), leaseKey(id)).Err(); err == nil {
+	failed := c.write.Del(told, entryKey(id), leaseKey(id)).Err()
+	if failed == nil {
 		return false, nil
-	} else {
-		slog.WarnContext(ctx, "the cache cannot be told to forget; a new epoch begins", "user", id, "error", err)
 	}
+	slog.WarnContext(ctx, "the cache cannot be told to forget; a new epoch begins", "user", id, "error", failed)
 	_, err = tx.Exec(ctx, `UPDATE cache_epoch SET epoch = gen_random_uuid()`)
 	return true, err
 }

@@ -1,6 +1,6 @@
 // Users is a web service that creates, reads, updates, deletes, lists and
 // searches users. Postgres is the only truth; Redis, before it, makes reads
-// fast and can never make them wrong.
+// fast and can never make them wrong; Kafka, beside it, is told of each change.
 //
 //	app           serve HTTP on $PORT
 //	app migrate   bring the schema up to date (the release phase)
