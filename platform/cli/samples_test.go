@@ -8,7 +8,7 @@ import (
 func TestSamplesAreListedAndDeployedByLanguage(t *testing.T) {
 	t.Parallel()
 	out, _, status := niwa(t, nil, "samples")
-	if status != 0 || !strings.Contains(out, "go  go, fiber") {
+	if status != 0 || !strings.Contains(out, " go, fiber, postgres") {
 		t.Errorf("exit status %d, %q", status, out)
 	}
 	_, problem, status := niwa(t, nil, "demo", "--lang", "cobol", "--data", t.TempDir())
