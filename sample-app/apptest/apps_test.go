@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -71,7 +72,7 @@ func startSite(t *testing.T, p *program, database *database, cache *cacheServer)
 	cache.must(t, "flushall")
 	s := &site{program: p, database: database, cache: cache, broker: newBroker(t)}
 	s.proxy = startProxy(t, s.cache.port)
-	vars := append(s.broker.env(), "DATABASE_URL="+s.database.url, "LOG_LEVEL=info")
+	vars := slices.Clip(append(s.broker.env(), "DATABASE_URL="+s.database.url, "LOG_LEVEL=info"))
 	for range 2 { // the second time there is nothing to do
 		p.run(t, p.types["release"], vars...)
 		p.run(t, p.postdeploy(t), vars...)
