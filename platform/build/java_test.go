@@ -1,7 +1,6 @@
 package build
 
 import (
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,40 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
-	"niwa/platform/dyno"
 	"niwa/platform/platformtest/need"
 )
-
-// offline is the same app on a machine that reaches no repository.
-func (b *bench) offline(t testing.TB) *bench {
-	sub := b.in(t)
-	cfg := b.cfg
-	cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
-	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
-		cfg.MachineEnv[name] = "http://user:secret@127.0.0.1:9"
-	}
-	sub.Builder = New(cfg)
-	return sub
-}
-
-// says runs a command of the slug of the last build in a dyno, and returns
-// what it says.
-func (b *bench) says(slug, command string, env map[string]string) string {
-	b.t.Helper()
-	out := &watched{}
-	spec := dyno.Spec{
-		ID: uuid.NewString(), App: b.app, UID: b.uid, Slug: slug, Command: command,
-		Env: env, Limits: dyno.Limits{Memory: 512 << 20}, Output: out,
-	}
-	if _, err := b.cfg.Runner.Start(b.t.Context(), spec); err != nil {
-		b.t.Fatal(err)
-	}
-	exit, err := b.cfg.Runner.Wait(b.t.Context(), spec.ID)
-	if err != nil || exit.Code != 0 {
-		b.t.Errorf("%s: %+v, %v\n%s", command, exit, err, out)
-	}
-	return out.String()
-}
 
 // kettle is a Java app with one dependency.
 func kettle(more ...entry) []entry {
@@ -90,6 +57,17 @@ func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
 		if strings.Contains(b.last.String(), "secret") {
 			t.Errorf("the proxy's password is shown:\n%s", b.last)
 		}
+	})
+	t.Run("through a mirror that has more", func(t *testing.T) {
+		mirror := standIn(t, filepath.Join(b.cfg.CacheDir, b.app, "home/.m2/repository"))
+		b := b.offline(t)
+		b.app = uuid.NewString() // whose cache is empty
+		b.cfg.MachineEnv["NO_PROXY"], b.cfg.MachineEnv["MAVEN_MIRROR_URL"] = "localhost, 127.0.0.1", mirror
+		files := kettle()
+		files[0].text = strings.Replace(files[0].text, "</dependencies>", "<dependency><groupId>garden</groupId><artifactId>moss</artifactId><version>1</version></dependency></dependencies>", 1)
+		req := b.request(tarOf(t, files...))
+		req.Env = map[string]string{"MAVEN_CUSTOM_GOALS": "package"}
+		b.build(req)
 	})
 	for name, test := range map[string]struct {
 		file entry

@@ -1,6 +1,12 @@
 package build
 
 import (
+	"archive/zip"
+	"bytes"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,9 +14,64 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
+	"niwa/platform/dyno"
 	"niwa/platform/platformtest/need"
 )
+
+// offline is the same app on a machine that reaches no repository.
+func (b *bench) offline(t testing.TB) *bench {
+	sub := b.in(t)
+	cfg := b.cfg
+	cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		cfg.MachineEnv[name] = "http://user:secret@127.0.0.1:9"
+	}
+	delete(cfg.MachineEnv, "NO_PROXY")
+	delete(cfg.MachineEnv, "no_proxy")
+	sub.Builder = New(cfg)
+	return sub
+}
+
+// says runs a command of the slug of the last build in a dyno, and returns
+// what it says.
+func (b *bench) says(slug, command string, env map[string]string) string {
+	b.t.Helper()
+	out := &watched{}
+	spec := dyno.Spec{
+		ID: uuid.NewString(), App: b.app, UID: b.uid, Slug: slug, Command: command,
+		Env: env, Limits: dyno.Limits{Memory: 512 << 20}, Output: out,
+	}
+	if _, err := b.cfg.Runner.Start(b.t.Context(), spec); err != nil {
+		b.t.Fatal(err)
+	}
+	exit, err := b.cfg.Runner.Wait(b.t.Context(), spec.ID)
+	if err != nil || exit.Code != 0 {
+		b.t.Errorf("%s: %+v, %v\n%s", command, exit, err, out)
+	}
+	return out.String()
+}
+
+// standIn is a Maven repository on this machine: what another build has fetched,
+// and one library that is nowhere else.
+func standIn(t testing.TB, fetched string) string {
+	var jar bytes.Buffer
+	if err := zip.NewWriter(&jar).Close(); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServer(http.Dir(fetched)))
+	for name, text := range map[string]string{
+		"moss-1.pom": "<project><modelVersion>4.0.0</modelVersion><groupId>garden</groupId><artifactId>moss</artifactId><version>1</version></project>",
+		"moss-1.jar": jar.String(),
+	} {
+		mux.HandleFunc("/garden/moss/1/"+name, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return server.URL
+}
 
 // inProfile is what a dyno's environment has of some names after the profile
 // script of the Java virtual machine.
