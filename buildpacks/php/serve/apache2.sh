@@ -2,7 +2,7 @@
 # Starts Apache in front of PHP-FPM. It is configured from nothing, since what
 # a machine serves otherwise is no part of the app.
 modules=/usr/lib/apache2/modules
-for folder in /usr/lib64/httpd/modules /usr/lib/httpd/modules "${HOME:-}/.heroku/php/packages/usr/lib/apache2/modules"; do
+for folder in /usr/lib64/httpd/modules /usr/lib/httpd/modules "${HOME:-}/.heroku/packages/usr/lib/apache2/modules"; do
 	if [[ -d $folder ]]; then
 		modules=$folder
 	fi

@@ -6,6 +6,9 @@ if [[ -z $include ]]; then
 	echo 'location / { index index.php index.html index.htm; }' >"$include"
 fi
 types=/etc/nginx/mime.types
+if [[ ! -f $types ]]; then
+	types=${HOME:-}/.heroku/packages$types
+fi
 parameters=""
 for pair in QUERY_STRING=query_string REQUEST_METHOD=request_method CONTENT_TYPE=content_type CONTENT_LENGTH=content_length \
 	SCRIPT_NAME=fastcgi_script_name REQUEST_URI=request_uri DOCUMENT_URI=document_uri DOCUMENT_ROOT=document_root \

@@ -19,7 +19,7 @@ HERE = b"""#!/bin/sh
 venv, build = Path(sys.argv[1]), os.fsencode(sys.argv[2])
 # Either a plain line, or what stands in for one that is too long for a kernel.
 interpreter = re.escape(os.fsencode(venv)) + rb"/bin/python[0-9.]*"
-head = re.compile(rb"\A(#!" + interpreter + rb"[^\n]*\n|#!/bin/sh\n'''exec' \"?" + interpreter + rb"\"? [^\n]*\n' '''\n)")
+head = re.compile(rb"\A(#!" + interpreter + rb"[^\n]*\n|#!/bin/sh\n'''exec' ['\"]?" + interpreter + rb"['\"]? [^\n]*\n' '''\n)")
 
 
 def edit(path, change):
