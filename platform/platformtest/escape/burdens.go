@@ -146,10 +146,14 @@ func sockets(args []string) error {
 	if err != nil {
 		return err
 	}
+	to := args[0]
+	if host, port, _ := net.SplitHostPort(to); host == "127.0.0.1" && connect(to) != nil && gateway() != "" {
+		to = net.JoinHostPort(gateway(), port) // where containers find their machine
+	}
 	var all []net.Conn
 	for len(all) < want && err == nil {
 		var c net.Conn
-		if c, err = net.DialTimeout("tcp", args[0], reach); err == nil {
+		if c, err = net.DialTimeout("tcp", to, reach); err == nil {
 			all = append(all, c)
 		}
 	}
