@@ -10,13 +10,25 @@ pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
 const CONNECT_WITHIN = 3000; // ms
 
+// connection is where a URL leads. Heroku's servers sign their own certificates,
+// and its URLs say nothing of TLS: where they do not, and NODE_ENV is
+// production, as it is in a dyno, there is TLS to whoever answers.
+// https://devcenter.heroku.com/articles/connecting-heroku-postgres
+function connection(text) {
+  if (!/^postgres(ql)?:\/\//.test(text)) throw new Error('DATABASE_URL is not a postgres:// URL');
+  const url = new URL(text);
+  url.searchParams.set('uselibpqcompat', 'true'); // sslmode says what it says to other clients
+  if (!url.searchParams.has('sslmode')) url.searchParams.set('sslmode', process.env.NODE_ENV === 'production' ? 'require' : 'disable');
+  return { connectionString: url.href, connectionTimeoutMillis: CONNECT_WITHIN };
+}
+
 // Database is Postgres. All its failures are an Unavailable, but for the one
 // that is the client's: an email that is taken.
 export class Database {
   constructor(url, connections) {
-    this.url = url;
+    this.connection = connection(url);
     this.pool = new pg.Pool({
-      connectionString: url,
+      ...this.connection,
       max: connections,
       connectionTimeoutMillis: 5000, // and waiting for one of the others
       statement_timeout: 5000,
@@ -57,7 +69,7 @@ export class Database {
 
   // alone opens a connection beside the pool.
   async alone() {
-    const client = new pg.Client({ connectionString: this.url, connectionTimeoutMillis: CONNECT_WITHIN, query_timeout: 10_000 });
+    const client = new pg.Client({ ...this.connection, query_timeout: 10_000 });
     client.on('error', () => {}); // its next query fails
     await client.connect();
     return client;
@@ -75,7 +87,7 @@ function fail(error) {
 // runScript runs a script of this folder, any number of times: all of it or
 // nothing, since what is sent as one is one transaction.
 export async function runScript(url, name) {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_WITHIN });
+  const client = new pg.Client(connection(url));
   await client.connect();
   await client.query(await readFile(new URL(name, import.meta.url), 'utf8'));
   await client.end();
