@@ -26,6 +26,7 @@ type language struct {
 func languages() []language {
 	return []language{
 		{"go", []string{"go"}, "go build -buildvcs=false -o bin/app ."},
+		{"java", []string{"mvn"}, "mvn -B -q -DskipTests package"},
 		{"nodejs", []string{"node", "npm"}, "npm ci --omit=dev"},
 	}
 }

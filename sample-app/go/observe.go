@@ -7,12 +7,11 @@ import (
 	"log/slog"
 	"math"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
 	"github.com/gofiber/fiber/v2"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // request is what goes with a request wherever it leads: into the log and into
@@ -62,25 +61,12 @@ func (h requestLog) Handle(ctx context.Context, line slog.Record) error {
 	return h.Handler.Handle(ctx, line)
 }
 
-// metrics counts what GET /metrics shows.
-type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	reads    *prometheus.CounterVec
-}
+// counters has what GET /metrics shows of this process.
+type counters struct{ *metrics.Set }
 
-func newMetrics(outbox *Outbox) *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total", Help: "Requests answered."},
-			[]string{"method", "route", "status"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds", Help: "Time until the answer."},
-			[]string{"method", "route"}),
-		reads: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cache_reads_total", Help: "Reads of a user: hit, miss or bypass."},
-			[]string{"result"}),
-	}
-	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "outbox_events", Help: "Events that Kafka does not have yet; NaN without Postgres."}, func() float64 {
+func newCounters(outbox *Outbox) counters {
+	c := counters{metrics.NewSet()}
+	c.NewGauge("outbox_events", func() float64 {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		n, err := outbox.Length(ctx)
@@ -89,13 +75,26 @@ func newMetrics(outbox *Outbox) *metrics {
 		}
 		return float64(n)
 	})
-	m.registry.MustRegister(m.requests, m.duration, m.reads, waiting)
-	return m
+	return c
+}
+
+func (c counters) count(method, route string, status int, took time.Duration, cache string) {
+	c.GetOrCreateCounter(fmt.Sprintf(`http_requests_total{method=%q,route=%q,status="%d"}`, method, route, status)).Inc()
+	c.GetOrCreatePrometheusHistogram(fmt.Sprintf(`http_request_duration_seconds{method=%q,route=%q}`, method, route)).Update(took.Seconds())
+	if cache != "" {
+		c.GetOrCreateCounter(fmt.Sprintf(`cache_reads_total{result=%q}`, cache)).Inc()
+	}
+}
+
+func (c counters) show(ctx *fiber.Ctx) error {
+	ctx.Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	c.WritePrometheus(ctx)
+	return nil
 }
 
 // observe gives each request its ids and a deadline, counts it, and logs how it
 // ended.
-func (m *metrics) observe(c *fiber.Ctx) error {
+func (n counters) observe(c *fiber.Ctx) error {
 	started, r := time.Now(), requestFrom(c)
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), requestKey{}, r), requestTimeout)
 	defer cancel()
@@ -106,11 +105,7 @@ func (m *metrics) observe(c *fiber.Ctx) error {
 		err = answerError(c, err)
 	}
 	took, route, status, cache := time.Since(started), routeOf(c), c.Response().StatusCode(), c.GetRespHeader("X-Cache")
-	m.requests.WithLabelValues(c.Method(), route, strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(c.Method(), route).Observe(took.Seconds())
-	if cache != "" {
-		m.reads.WithLabelValues(cache).Inc()
-	}
+	n.count(c.Method(), route, status, took, cache)
 	slog.InfoContext(ctx, "request", "method", c.Method(), "path", c.Path(), "route", route, "status", status,
 		"ms", took.Milliseconds(), "cache", cache)
 	return err

@@ -15,8 +15,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v2/middleware/adaptor"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 const (
@@ -33,7 +31,7 @@ var page []byte
 type server struct{ users *Users }
 
 func newServer(users *Users) *fiber.App {
-	s, m := &server{users}, newMetrics(users.outbox)
+	s, n := &server{users}, newCounters(users.outbox)
 	app := fiber.New(fiber.Config{
 		ErrorHandler:          answerError,
 		BodyLimit:             1 << 20, // beyond it the connection is cut
@@ -42,12 +40,12 @@ func newServer(users *Users) *fiber.App {
 		ReadTimeout:           5 * time.Second,  // for a request; a stop waits as long for a connection without one
 		IdleTimeout:           90 * time.Second, // longer than the router keeps connections
 	})
-	app.Use(m.observe)
+	app.Use(n.observe)
 	app.Get("/", func(c *fiber.Ctx) error {
 		return c.Type("html", "utf-8").Send(page)
 	})
 	app.Get("/health", s.health)
-	app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})))
+	app.Get("/metrics", n.show)
 	app.Post("/users", s.create)
 	app.Get("/users", s.list)
 	app.Get("/users/:id", s.get)
