@@ -27,6 +27,7 @@ const (
 	appDir    = "/app"
 	runDir    = "/run/niwa" // home.Home's Run
 	firstFile = "/" + pid1.Name
+	stopFile  = "stop" // in home.Home's Run
 )
 
 // port is what web dynos are told to listen on: each has an address of its own.
@@ -75,7 +76,7 @@ func (r *Runner) plan(spec dyno.Spec, h *home.Home, network string, own *image.I
 			SecurityOpt:    []string{"no-new-privileges"},
 			Resources:      resources(spec.Limits),
 		},
-		task: pid1.Task{Command: spec.Command, Env: environ(spec), Exit: runDir + "/exit", TTY: spec.TTY != nil},
+		task: pid1.Task{Command: spec.Command, Env: environ(spec), Exit: runDir + "/exit", Stop: runDir + "/" + stopFile, TTY: spec.TTY != nil},
 	}
 	if spec.TTY == nil {
 		p.task.Output = runDir + "/out"

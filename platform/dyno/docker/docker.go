@@ -227,6 +227,9 @@ func (r *Runner) Stop(ctx context.Context, id string, grace time.Duration) error
 	if !ok {
 		return nil
 	}
+	// One that has only just been started may not hear the signal yet. On a full
+	// disk there is no file, and such a one takes all of grace.
+	_ = os.WriteFile(filepath.Join(d.home.Run, stopFile), nil, 0o444)
 	late := time.NewTimer(grace)
 	defer late.Stop()
 	for _, step := range []struct {

@@ -94,6 +94,23 @@ func TestAnEngineThatHangsHoldsNobodyUpForLong(t *testing.T) {
 	<-waiting(t, r, late.ID)
 }
 
+func TestADynoThatIsStoppedAsSoonAsItIsStartedStops(t *testing.T) {
+	r, cfg := newRunner(t, withoutStack)
+	for range 5 {
+		spec, _ := small(t, cfg, "exec sleep 600")
+		if _, err := r.Start(within(t), spec); err != nil {
+			t.Fatal(err)
+		}
+		ended := waiting(t, r, spec.ID)
+		if err := r.Stop(within(t), spec.ID, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if exit := <-ended; exit.Code == 0 {
+			t.Errorf("ended as %+v", exit)
+		}
+	}
+}
+
 func TestADynoThatSomebodyRemovesHasEnded(t *testing.T) {
 	r, cfg := newRunner(t, withoutStack)
 	spec, out := small(t, cfg, "echo up; exec sleep 600")

@@ -65,7 +65,12 @@ func begin(task Task) (*dyno, error) {
 		return nil, err
 	}
 	signal.Notify(d.signals)
-	d.start(task)
+	if _, err := os.Stat(task.Stop); err == nil {
+		d.stopping = true
+		d.ended(syscall.WaitStatus(syscall.SIGTERM))
+	} else {
+		d.start(task)
+	}
 	return d, nil
 }
 

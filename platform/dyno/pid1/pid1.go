@@ -48,6 +48,7 @@ type Task struct {
 
 	Output  string   `json:",omitempty"` // named pipe that becomes stdout and stderr; empty to keep those there are
 	Exit    string   `json:",omitempty"` // file to write to how the command ended, see home.Home.Ended
+	Stop    string   `json:",omitempty"` // file that is there once the dyno is to stop: a SIGTERM from before this process hears signals is lost
 	TTY     bool     `json:",omitempty"` // stdin is the controlling terminal; the command gets its foreground
 	Cols    int      `json:",omitempty"` // width to give that terminal, where it has none yet; 0 to leave it
 	Rows    int      `json:",omitempty"`

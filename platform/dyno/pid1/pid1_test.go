@@ -63,6 +63,17 @@ func start(t *testing.T, task pid1.Task, env ...string) *first {
 	return f
 }
 
+func TestACommandIsNotStartedOnceTheDynoIsToStop(t *testing.T) {
+	stop := filepath.Join(t.TempDir(), "stop")
+	if err := os.WriteFile(stop, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := start(t, pid1.Task{Command: "echo up; sleep 600", Stop: stop})
+	if status, record := f.ends(t); status != 143 || record != `{"code":143,"signal":"SIGTERM"}` {
+		t.Errorf("ended with %d, and recorded %s", status, record)
+	}
+}
+
 // reads waits until the output ends with text.
 func (f *first) reads(t *testing.T, text string) string {
 	t.Helper()
