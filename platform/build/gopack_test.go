@@ -111,6 +111,9 @@ func TestBuildWithoutTheToolSaysHowToGetIt(t *testing.T) {
 	for file, says := range map[string]string{
 		"go.mod":       " !     Go is not installed on this machine",
 		"package.json": " !     Node.js is not installed on this machine",
+		"poetry.lock":  " !     Python is not installed on this machine",
+		"Gemfile":      " !     Ruby is not installed on this machine",
+		"index.php":    " !     PHP is not installed on this machine",
 	} {
 		b := newBench(t, func(c *Config) { c.MachineEnv = map[string]string{"PATH": bin} })
 		b.reject(b.request(tarOf(t, entry{name: file, text: "{}"})))
