@@ -159,14 +159,15 @@ func (e *engine) kill() error {
 	return nil
 }
 
-// emptyShim marks a shim that has no process and that the engine knows nothing
-// of: it was killed when it was about to make a container there. Such a shim
-// stays for ever, out of the reach of who has only the engine to ask.
+// emptyShim marks a shim that the engine knows nothing of, with nothing in it
+// or a process that is yet to become a container's: the engine was killed when
+// it was about to start that. Such a shim stays for ever, out of the reach of
+// who has only the engine to ask.
 const emptyShim = "empty shim"
 
 func (e *engine) isEmptyShim(p process, all []process) bool {
-	hasChild := slices.ContainsFunc(all, func(child process) bool { return child.ppid == p.pid })
-	return e.killed && p.mark == "" && !hasChild && shim().MatchString(p.args)
+	full := slices.ContainsFunc(all, func(child process) bool { return child.ppid == p.pid && child.args != "runc init" })
+	return e.killed && p.mark == "" && !full && shim().MatchString(p.args)
 }
 
 // emptyShims counts those.
