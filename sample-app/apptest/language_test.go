@@ -28,6 +28,7 @@ func languages() []language {
 		{"go", []string{"go"}, "go build -buildvcs=false -o bin/app ."},
 		{"java", []string{"mvn"}, "mvn -B -q -DskipTests package"},
 		{"nodejs", []string{"node", "npm"}, "npm ci --omit=dev"},
+		{"python", []string{"/usr/bin/python3"}, "/usr/bin/python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && ln -s .venv/bin bin"},
 	}
 }
 
@@ -83,9 +84,10 @@ func (l language) built(t *testing.T) *program {
 	return p
 }
 
-// env is what a dyno's command has beside its config vars.
+// env is what a dyno's command has beside its config vars. What a build has
+// installed to be run is in bin.
 func (p *program) env(vars []string) []string {
-	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + p.dir, "LANG=C.UTF-8"}, vars...)
+	return append([]string{"PATH=" + filepath.Join(p.dir, "bin") + ":" + os.Getenv("PATH"), "HOME=" + p.dir, "LANG=C.UTF-8"}, vars...)
 }
 
 // run runs a one-off command, as the release phase is one.

@@ -1,29 +1,24 @@
 package users;
 
 import com.google.gson.JsonParseException;
-import java.net.URI;
 import java.sql.Connection;
 import java.sql.SQLException;
 import java.time.Duration;
 import java.util.List;
 import java.util.UUID;
 import java.util.function.Function;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import javax.sql.DataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import redis.clients.jedis.ClientSetInfoConfig;
-import redis.clients.jedis.ConnectionPoolConfig;
-import redis.clients.jedis.DefaultJedisClientConfig;
 import redis.clients.jedis.Pipeline;
 import redis.clients.jedis.Protocol;
 import redis.clients.jedis.RedisClient;
 import redis.clients.jedis.Response;
-import redis.clients.jedis.SslOptions;
-import redis.clients.jedis.SslVerifyMode;
 import redis.clients.jedis.exceptions.JedisDataException;
 import redis.clients.jedis.exceptions.JedisException;
 import redis.clients.jedis.params.SetParams;
-import redis.clients.jedis.util.JedisURIHelper;
 
 /**
  * Keeps users in Redis before Postgres, for speed alone: no read that begins
@@ -44,10 +39,11 @@ import redis.clients.jedis.util.JedisURIHelper;
  */
 final class Cache implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Cache.class);
-    private static final Duration TIMEOUT = Duration.ofMillis(100);
     private static final Duration ENTRY_TTL = Duration.ofMinutes(1);
     private static final Duration LEASE_TTL = Duration.ofSeconds(2);
     private static final Duration EPOCH_TRUST = Duration.ofMillis(500);
+
+    private static final Pattern RUN_ID = Pattern.compile("run_id:(\\w+)");
 
     /** Writes an entry if the lease for it is still there. */
     private static final String PUT = """
@@ -57,8 +53,8 @@ final class Cache implements AutoCloseable {
             return 1""";
 
     private final DataSource db;
-    private final RedisClient reader; // its credential may be unable to write
-    private final RedisClient writer; // both are null without REDIS_URL
+    private final Redis reader; // its credential may be unable to write
+    private final Redis writer; // both are null without REDIS_URL
     private volatile Epoch known = new Epoch("", System.nanoTime() - EPOCH_TRUST.toNanos());
 
     /** asked is when Postgres was asked, not when it answered. */
@@ -80,43 +76,8 @@ final class Cache implements AutoCloseable {
     /** The cache at a URL, read through another if that is set. Without a URL every look is a bypass. */
     Cache(DataSource db, String url, String readerUrl) {
         this.db = db;
-        writer = url == null ? null : open("REDIS_URL", url);
-        reader = url == null ? null : readerUrl == null ? open("REDIS_URL", url) : open("REDIS_READER_URL", readerUrl);
-    }
-
-    private static RedisClient open(String name, String url) {
-        DefaultJedisClientConfig.Builder config = DefaultJedisClientConfig.builder()
-                .timeoutMillis((int) TIMEOUT.toMillis())
-                .clientSetInfoConfig(ClientSetInfoConfig.DISABLED);
-        URI uri;
-        try {
-            uri = URI.create(url);
-            if (!JedisURIHelper.isValid(uri) || !JedisURIHelper.isRedisScheme(uri) && !JedisURIHelper.isRedisSSLScheme(uri)) {
-                throw new IllegalArgumentException();
-            }
-        } catch (IllegalArgumentException e) { // which would show the password
-            throw new IllegalArgumentException(name + " is not a redis:// or rediss:// URL");
-        }
-        config.user(JedisURIHelper.getUser(uri)).password(JedisURIHelper.getPassword(uri)).database(JedisURIHelper.getDBIndex(uri));
-        if (JedisURIHelper.isRedisSSLScheme(uri)) {
-            // Heroku's servers have certificates that they signed themselves;
-            // its manual says not to verify them, so TLS hides the traffic and
-            // the password tells friend from foe.
-            // https://devcenter.heroku.com/articles/connecting-heroku-redis
-            config.sslOptions(SslOptions.builder().sslVerifyMode(SslVerifyMode.INSECURE).build());
-        }
-        ConnectionPoolConfig pool = new ConnectionPoolConfig();
-        // A mini server takes 20, and while a release is rolled out two dynos
-        // share them, each with a reader and a writer.
-        pool.setMaxTotal(4);
-        pool.setMaxIdle(4);
-        pool.setMaxWait(TIMEOUT);
-        pool.setJmxEnabled(false);
-        return RedisClient.builder()
-                .hostAndPort(JedisURIHelper.getHostAndPort(uri))
-                .clientConfig(config.build())
-                .poolConfig(pool)
-                .build();
+        writer = url == null ? null : new Redis("REDIS_URL", url);
+        reader = url == null ? null : readerUrl == null ? new Redis("REDIS_URL", url) : new Redis("REDIS_READER_URL", readerUrl);
     }
 
     /** Looks for a user. It fails only without Postgres, which has the epoch. */
@@ -170,15 +131,17 @@ final class Cache implements AutoCloseable {
     private record Answer<T>(String life, T value) {}
 
     /** Sends a command and the question which life of the server answers it, on one connection. */
-    private static <T> Answer<T> ask(RedisClient client, Function<Pipeline, Response<T>> command) {
-        try (Pipeline pipe = client.pipelined()) {
-            Response<Object> info = pipe.sendCommand(Protocol.Command.INFO, "server");
-            Response<T> answer = command.apply(pipe);
-            pipe.sync();
-            String text = value(info) instanceof byte[] bytes ? new String(bytes, Protocol.CHARSET) : "";
-            String life = text.lines().filter(line -> line.startsWith("run_id:")).findFirst().orElse("run_id:").substring("run_id:".length());
-            return new Answer<>(life, value(answer));
-        }
+    private static <T> Answer<T> ask(Redis redis, Function<Pipeline, Response<T>> command) {
+        return redis.ask(client -> {
+            try (Pipeline pipe = client.pipelined()) {
+                Response<Object> info = pipe.sendCommand(Protocol.Command.INFO, "server");
+                Response<T> answer = command.apply(pipe);
+                pipe.sync();
+                String text = value(info) instanceof byte[] bytes ? new String(bytes, Protocol.CHARSET) : "";
+                Matcher life = RUN_ID.matcher(text);
+                return new Answer<>(life.find() ? life.group(1) : "", value(answer));
+            }
+        });
     }
 
     private static <T> T value(Response<T> response) {
@@ -193,7 +156,8 @@ final class Cache implements AutoCloseable {
     void fill(Look look, User user) {
         String entry = Json.GSON.toJson(new Entry(look.epoch, look.life, user));
         try {
-            writer.eval(PUT, List.of(leaseKey(user.id()), entryKey(user.id())), List.of(look.lease, entry, Long.toString(ENTRY_TTL.toMillis())));
+            writer.ask(redis -> redis.eval(PUT, List.of(leaseKey(user.id()), entryKey(user.id())),
+                    List.of(look.lease, entry, Long.toString(ENTRY_TTL.toMillis()))));
         } catch (JedisException e) {
             LOG.atWarn().addKeyValue("user", user.id()).addKeyValue("error", e).log("the cache was not filled");
         }
@@ -208,7 +172,7 @@ final class Cache implements AutoCloseable {
             return true;
         }
         try {
-            writer.del(entryKey(id), leaseKey(id));
+            writer.ask(redis -> redis.del(entryKey(id), leaseKey(id)));
             return true;
         } catch (JedisException e) {
             LOG.atWarn().addKeyValue("user", id).addKeyValue("error", e).log("the cache cannot be told to forget; a new epoch begins");
@@ -232,8 +196,8 @@ final class Cache implements AutoCloseable {
             return "off";
         }
         try {
-            reader.ping();
-            writer.ping();
+            reader.ask(RedisClient::ping);
+            writer.ask(RedisClient::ping);
             return "ok";
         } catch (JedisException e) {
             return "down";

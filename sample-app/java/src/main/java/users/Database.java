@@ -59,7 +59,7 @@ final class Database {
         HikariConfig config = new HikariConfig();
         config.setDataSource(source);
         config.setMaximumPoolSize(8);
-        config.setConnectionTimeout(3_000); // ms
+        config.setConnectionTimeout(5_000); // ms, in which Postgres may come back
         config.setInitializationFailTimeout(-1); // it serves, Postgres or no Postgres
         return new HikariDataSource(config);
     }
