@@ -2,8 +2,10 @@ package users;
 
 import com.zaxxer.hikari.HikariDataSource;
 import io.javalin.Javalin;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.ConcurrentLinkedDeque;
 import javax.sql.DataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,7 +31,7 @@ public final class Main {
             run(System.getenv(), List.of(args));
         } catch (Exception e) {
             LOG.error("stopped", e);
-            System.exit(1);
+            Runtime.getRuntime().halt(1); // without what is done at a signal
         }
     }
 
@@ -53,18 +55,20 @@ public final class Main {
     }
 
     private static void serve(Map<String, String> env, DataSource database) throws Exception {
-        HikariDataSource pool = Database.pool(database);
-        Cache cache = new Cache(pool, env.get("REDIS_URL"), env.get("REDIS_READER_URL"));
-        Outbox outbox = new Outbox(pool, database, Kafka.from(env));
-        Users users = new Users(pool, cache, outbox);
-        Javalin app = new Server(users, cache, new Observer(outbox)).start(Integer.parseInt(env.getOrDefault("PORT", "5000")));
-        outbox.start();
-        LOG.atInfo().addKeyValue("port", app.port()).log("serving");
+        Deque<Runnable> stops = new ConcurrentLinkedDeque<>();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            app.stop();
-            cache.close();
-            pool.close();
+            stops.forEach(Runnable::run);
             Runtime.getRuntime().halt(0); // it would be 143, of the signal
         }, "stop"));
+        HikariDataSource pool = Database.pool(database);
+        stops.addFirst(pool::close);
+        Cache cache = new Cache(pool, env.get("REDIS_URL"), env.get("REDIS_READER_URL"));
+        stops.addFirst(cache::close);
+        Outbox outbox = new Outbox(pool, database, Kafka.from(env));
+        Server server = new Server(new Users(pool, cache, outbox), cache, new Observer(outbox));
+        Javalin app = server.start(Integer.parseInt(env.getOrDefault("PORT", "5000")));
+        stops.addFirst(app::stop);
+        outbox.start();
+        LOG.atInfo().addKeyValue("port", app.port()).log("serving");
     }
 }

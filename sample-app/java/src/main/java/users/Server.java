@@ -80,6 +80,7 @@ final class Server {
     private static Connector connector(org.eclipse.jetty.server.Server server, HttpConfiguration http, int port) {
         ServerConnector connector = new ServerConnector(server, new HttpConnectionFactory(http));
         connector.setPort(port);
+        connector.setAcceptQueueSize(1024); // by default 50, and a burst of more is refused
         connector.setIdleTimeout(90_000); // ms, longer than the router keeps connections
         return connector;
     }
