@@ -74,6 +74,7 @@ type instance struct {
 	terminal *terminal // nil for a dyno without terminal and input
 	running  bool      // there is something to stop and to wait for
 
+	ending sync.Mutex      // held to close over
 	over   chan struct{}   // closed when the container has ended
 	quiet  chan struct{}   // closed then too, or when the runner lets go of it
 	output <-chan struct{} // closed when spec.Output has everything
@@ -220,6 +221,19 @@ func (r *Runner) Wait(ctx context.Context, id string) (dyno.Exit, error) {
 	}
 }
 
+// noteStop tells a dyno that has only just been started, and may not hear
+// signals yet. On a full disk there is no file, and it takes all of its grace.
+// What has ended is left alone: its folder is being removed.
+func (d *instance) noteStop() {
+	d.ending.Lock()
+	defer d.ending.Unlock()
+	select {
+	case <-d.over:
+	default:
+		_ = os.WriteFile(filepath.Join(d.home.Run, stopFile), nil, 0o444)
+	}
+}
+
 // Stop implements dyno.Runner. The first process passes SIGTERM on to all
 // others, and is the end of them all when it is killed itself.
 func (r *Runner) Stop(ctx context.Context, id string, grace time.Duration) error {
@@ -227,9 +241,7 @@ func (r *Runner) Stop(ctx context.Context, id string, grace time.Duration) error
 	if !ok {
 		return nil
 	}
-	// One that has only just been started may not hear the signal yet. On a full
-	// disk there is no file, and such a one takes all of grace.
-	_ = os.WriteFile(filepath.Join(d.home.Run, stopFile), nil, 0o444)
+	d.noteStop()
 	late := time.NewTimer(grace)
 	defer late.Stop()
 	for _, step := range []struct {

@@ -27,7 +27,9 @@ func (r *Runner) see(d *instance) {
 	if err != nil {
 		return // the runner is being closed, and the dyno goes on
 	}
+	d.ending.Lock()
 	close(d.over)
+	d.ending.Unlock()
 	<-d.output
 	if d.terminal != nil {
 		d.terminal.close()
