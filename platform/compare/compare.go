@@ -86,14 +86,14 @@ func (c Comparison) measure(ctx context.Context, l lesson.Lesson, row *Row) (err
 	if err := r.await(ctx, path, "hit"); err != nil {
 		return err
 	}
+	w := watch{c.Client, l.Name}
+	if row.Boot, err = w.boot(ctx); err != nil { // before the reads fill the log
+		return err
+	}
 	if row.Cached, err = r.rate(ctx, path, "hit", c.Reads); err != nil {
 		return err
 	}
-	w := watch{c.Client, l.Name}
 	if row.Memory, err = w.memory(ctx); err != nil {
-		return err
-	}
-	if row.Boot, err = w.boot(ctx); err != nil {
 		return err
 	}
 	return nil
