@@ -67,9 +67,9 @@ bench-deploys:
 .PHONY: chaos
 chaos: export KILLS := $(KILLS)
 chaos: export SEED := $(SEED)
-chaos: export RUNTIME := $(RUNTIME)
+chaos: export RUNTIME := $(or $(RUNTIME),process docker)
 chaos:
-	go test -tags chaos -count=1 -v -timeout 12h -run Chaos ./platform/platformtest/chaos
+	go test -count=1 -v -timeout 12h -run Chaos ./platform/platformtest/chaos
 
 # What an app that attacks its neighbour and the platform gets at, which is in
 # docs/escapes.md too: UPDATE=true writes that.

@@ -1,13 +1,13 @@
-//go:build chaos
-
 package chaos_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"niwa/platform/build/image/imagetest"
@@ -31,8 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestChaos has both runtimes lose what a SIGKILL takes of them, 40 times
-// each. make chaos does it as often as one likes, with other seeds.
+// TestChaos has a platform of processes lose what a SIGKILL takes of it, 40
+// times. make chaos does it as often as one likes, with other seeds, and with
+// containers.
 func TestChaos(t *testing.T) {
 	need.Root(t)
 	need.Tool(t, "git")
@@ -40,11 +41,8 @@ func TestChaos(t *testing.T) {
 	postgres, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	need.Tool(t, "initdb", postgres...)
 	app := build(t)
-	for _, runtime := range []string{"process", "docker"} {
+	for _, runtime := range strings.Fields(cmp.Or(os.Getenv("RUNTIME"), "process")) {
 		t.Run(runtime, func(t *testing.T) {
-			if only := os.Getenv("RUNTIME"); only != "" && only != runtime {
-				t.SkipNow()
-			}
 			if runtime == "docker" {
 				need.Tool(t, "dockerd")
 				need.Tool(t, "ip")
