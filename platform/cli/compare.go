@@ -36,7 +36,7 @@ func compareCommand(opts *options) *cobra.Command {
 			if err := compare.Table(cmd.OutOrStdout(), rows); err != nil {
 				return err
 			}
-			if plot != "" {
+			if plot != "" && slices.ContainsFunc(rows, func(r compare.Row) bool { return r.Err == nil }) {
 				if err := compare.Plot(plot, rows); err != nil {
 					return fmt.Errorf("the plot: %w", err)
 				}

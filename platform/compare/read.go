@@ -79,7 +79,8 @@ func (r *reader) await(ctx context.Context, path, from string) error {
 }
 
 // rate is how many reads a second get an answer. Some may come from elsewhere,
-// as an entry of the cache ends after a minute; a failed one is an error.
+// as an entry of the cache ends after a minute, and a busy Redis is passed by;
+// if most do, or one fails, there is no rate.
 func (r *reader) rate(ctx context.Context, path, from string, span time.Duration) (float64, error) {
 	if err := r.await(ctx, path, from); err != nil {
 		return 0, err
@@ -108,7 +109,7 @@ func (r *reader) rate(ctx context.Context, path, from string, span time.Duration
 		})
 	}
 	all.Wait()
-	if failed == nil && elsewhere.Load()*100 > answered.Load() {
+	if failed == nil && elsewhere.Load()*2 > answered.Load() {
 		failed = fmt.Errorf("%d of %d reads were no %s", elsewhere.Load(), answered.Load(), from)
 	}
 	return float64(answered.Load()) / time.Since(began).Seconds(), failed
