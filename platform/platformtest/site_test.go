@@ -202,7 +202,7 @@ func (s *site) load(check func(time.Time, http.Header) error) *load.Load {
 
 // clients is how many requests are under way at any time: they keep two cores
 // busy, and leave a deploy its share of them.
-const clients = 8
+const clients = 4
 
 // await waits until so many requests have ended.
 func await(t testing.TB, l *load.Load, ended int) {
