@@ -60,8 +60,10 @@ class Cache:
         self.reader = self.writer = None
         self.known = ("", float("-inf"))  # the epoch, and when Postgres was asked: replaced together
         if os.environ.get("REDIS_URL"):
-            self.writer = connect("REDIS_URL")
-            self.reader = connect("REDIS_READER_URL") if os.environ.get("REDIS_READER_URL") else self.writer
+            apart = bool(os.environ.get("REDIS_READER_URL"))
+            connections = 8 // database.PROCESSES // (2 if apart else 1)
+            self.writer = connect("REDIS_URL", connections)
+            self.reader = connect("REDIS_READER_URL", connections) if apart else self.writer
             self.put = self.writer.register_script(PUT)
 
     def look(self, id: int) -> Look:
@@ -127,7 +129,7 @@ class Cache:
         return "ok"
 
 
-def connect(variable: str) -> redis.Redis:
+def connect(variable: str, connections: int) -> redis.Redis:
     """A few connections that the threads share. What is not answered in time fails: Postgres answers sooner than a
     second try."""
     url = os.environ[variable]
@@ -140,7 +142,7 @@ def connect(variable: str) -> redis.Redis:
     tls = {"ssl_cert_reqs": "none", "ssl_check_hostname": False} if url.startswith("rediss:") else {}
     pool = redis.BlockingConnectionPool.from_url(
         url,
-        max_connections=4 // database.PROCESSES,
+        max_connections=connections,
         timeout=ANSWER_WITHIN,
         socket_connect_timeout=ANSWER_WITHIN,
         socket_timeout=ANSWER_WITHIN,
