@@ -4,7 +4,8 @@ import java.net.URI
 import java.sql.Connection
 import java.util.UUID
 import javax.sql.DataSource
-import redis.clients.jedis.{ClientSetInfoConfig, ConnectionPoolConfig, DefaultJedisClientConfig, Pipeline, Protocol, RedisClient, Response, SslOptions, SslVerifyMode}
+import redis.clients.jedis.{ClientSetInfoConfig, ConnectionPoolConfig, DefaultJedisClientConfig, SslOptions, SslVerifyMode}
+import redis.clients.jedis.{Pipeline, Protocol, RedisClient, Response}
 import redis.clients.jedis.exceptions.{JedisDataException, JedisException}
 import redis.clients.jedis.params.SetParams
 import redis.clients.jedis.util.JedisURIHelper
@@ -88,8 +89,9 @@ final class Cache private (db: DataSource, servers: Option[Cache.Servers]):
 
   /** Puts in what was read from Postgres, while the row is locked. */
   def fill(lease: Lease, user: User)(using Request): Unit = servers.foreach { redis =>
-    val entry = write(Entry(lease.epoch, lease.life, user))
-    try redis.writer.eval(put, List(leaseKey(user.id), entryKey(user.id)).asJava, List(lease.token, entry, entryTTL.toMillis.toString).asJava): Unit
+    val keys = List(leaseKey(user.id), entryKey(user.id))
+    val values = List(lease.token, write(Entry(lease.epoch, lease.life, user)), entryTTL.toMillis.toString)
+    try redis.writer.eval(put, keys.asJava, values.asJava): Unit
     catch case e: JedisException => Log.warn("the cache was not filled", "user" -> user.id.toString, "error" -> Log.text(e))
   }
 
@@ -143,20 +145,21 @@ object Cache:
 
   /** The cache at a URL, read through another if that is set. */
   def apply(db: DataSource, url: Option[String], readerUrl: Option[String]): Cache = new Cache(db, url.map { url =>
-    Servers(reader = readerUrl.fold(open("REDIS_URL", url))(open("REDIS_READER_URL", _)), writer = open("REDIS_URL", url))
+    Servers(readerUrl.fold(open("REDIS_URL", url))(open("REDIS_READER_URL", _)), open("REDIS_URL", url))
   })
 
   private def open(name: String, url: String) =
-    val uri = Try(URI(url)).filter(uri => JedisURIHelper.isValid(uri) && (JedisURIHelper.isRedisScheme(uri) || JedisURIHelper.isRedisSSLScheme(uri)))
+    val uri = Try(URI(url)).filter(uri => JedisURIHelper.isValid(uri) && Set("redis", "rediss")(uri.getScheme))
       .getOrElse(sys.error(s"$name is not a redis:// or rediss:// URL")) // the failure would show the password
     val config = DefaultJedisClientConfig.builder
       .timeoutMillis(timeout.toMillis.toInt)
       .clientSetInfoConfig(ClientSetInfoConfig.DISABLED)
-      .user(JedisURIHelper.getUser(uri)).password(JedisURIHelper.getPassword(uri)).database(JedisURIHelper.getDBIndex(uri))
+      .user(JedisURIHelper.getUser(uri)).password(JedisURIHelper.getPassword(uri))
+      .database(JedisURIHelper.getDBIndex(uri))
     // Heroku's servers have certificates that they signed themselves; its
     // manual says not to verify them, so TLS hides the traffic and the password
     // tells friend from foe. https://devcenter.heroku.com/articles/connecting-heroku-redis
-    if JedisURIHelper.isRedisSSLScheme(uri) then config.sslOptions(SslOptions.builder.sslVerifyMode(SslVerifyMode.INSECURE).build): Unit
+    if uri.getScheme == "rediss" then config.sslOptions(SslOptions.builder.sslVerifyMode(SslVerifyMode.INSECURE).build): Unit
     // A mini server takes 20, and while a release is rolled out two dynos share
     // them, each with a reader and a writer.
     val pool = ConnectionPoolConfig()

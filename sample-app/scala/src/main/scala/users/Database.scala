@@ -72,4 +72,5 @@ object Database:
   def script(db: DataSource, name: String): Unit =
     db.transaction { (connection: Connection) ?=> Using.resource(connection.createStatement)(_.execute(resource(name)): Unit) }
 
-  def resource(name: String): String = Using.resource(getClass.getResourceAsStream(s"/$name"))(in => String(in.readAllBytes, UTF_8))
+  def resource(name: String): String =
+    Using.resource(getClass.getResourceAsStream(s"/$name"))(in => String(in.readAllBytes, UTF_8))

@@ -30,7 +30,8 @@ object Kafka:
       "delivery.timeout.ms" -> "10000",
       "socket.connection.setup.timeout.ms" -> "5000",
     )
-    Kafka(env.getOrElse("KAFKA_PREFIX", "") + "users", config ++ (if brokers.exists(_.getScheme == "kafka+ssl") then tls(env) else Map.empty))
+    val secured = if brokers.exists(_.getScheme == "kafka+ssl") then config ++ tls(env) else config
+    Kafka(env.getOrElse("KAFKA_PREFIX", "") + "users", secured)
   }
 
   /** Shows the client's certificate and wants the brokers' to be signed by

@@ -7,13 +7,13 @@ import java.util.logging.{Handler, Level, LogManager, LogRecord}
 /** Logs as JSON, one object a line, each with the request that is its reason. */
 object Log:
   private val levels = Vector("debug", "info", "warn", "error")
-  @volatile private var least = 1
+  private val least = levels.indexOf(sys.env.get("LOG_LEVEL").filter(_.nonEmpty).getOrElse("info"))
 
-  /** Sets the level. What goes wrong in libraries comes back as an exception,
-    * and is logged where that matters; only what they call an error is here, too.
+  /** Takes over from the libraries' logger. What goes wrong in them comes back as
+    * an exception, and is logged where that matters; only what they call an error
+    * is here, too.
     */
-  def start(level: String): Unit =
-    least = levels.indexOf(level)
+  def start(): Unit =
     if least < 0 then sys.error("LOG_LEVEL is not debug, info, warn or error")
     LogManager.getLogManager.reset()
     val root = java.util.logging.Logger.getLogger("")
@@ -26,9 +26,10 @@ object Log:
 
   private def line(level: Int, msg: String, fields: Seq[(String, ujson.Value)])(using request: Request): Unit =
     if level >= least then
-      val about = Seq("request_id" -> request.id, "trace_id" -> request.traceId).filter(_._2.nonEmpty).map((k, v) => k -> ujson.Str(v))
-      val first = Seq("time" -> Instant.now.toString, "level" -> levels(level), "msg" -> msg).map((k, v) => k -> ujson.Str(v))
-      println(ujson.write(ujson.Obj.from(first ++ about ++ fields)))
+      val first = Seq("time" -> Instant.now.toString, "level" -> levels(level), "msg" -> msg,
+        "request_id" -> request.id, "trace_id" -> request.traceId)
+      val told = first.collect { case (name, value) if value.nonEmpty => name -> ujson.Str(value) }
+      println(ujson.write(ujson.Obj.from(told ++ fields)))
 
   /** An error that nobody expected, with where it happened. */
   def trace(e: Throwable): String =
@@ -36,7 +37,8 @@ object Log:
     e.printStackTrace(PrintWriter(text))
     text.toString
 
-  def text(e: Throwable): String = Iterator.iterate(e)(_.getCause).takeWhile(_ != null).take(5).map(_.toString).mkString("; ")
+  /** An error that comes from elsewhere, and from what. */
+  def text(e: Throwable): String = Iterator.iterate(e)(_.getCause).takeWhile(_ != null).take(5).mkString("; ")
 
   private object Libraries extends Handler:
     def publish(record: LogRecord): Unit =

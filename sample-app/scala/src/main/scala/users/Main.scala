@@ -22,7 +22,7 @@ object Main:
         sys.exit(1)
 
   private def run(env: Map[String, String], args: List[String])(using Request): Unit =
-    Log.start(env.getOrElse("LOG_LEVEL", "info"))
+    Log.start()
     val database = Database.at(env.getOrElse("DATABASE_URL",
       sys.error("DATABASE_URL is not set; attach a database (heroku addons:create heroku-postgresql)")))
     args match

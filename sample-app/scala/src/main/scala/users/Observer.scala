@@ -64,7 +64,9 @@ final class Observer(outbox: Outbox):
     val began = System.nanoTime
     val request = Request.begin(exchange)
     exchange.getResponseHeaders.put(HttpString("X-Request-Id"), request.id)
-    exchange.addResponseCommitListener(e => if e.getStatusCode == 503 then e.getResponseHeaders.put(HttpString("Retry-After"), "1"): Unit)
+    exchange.addResponseCommitListener { e =>
+      if e.getStatusCode == 503 then e.getResponseHeaders.put(HttpString("Retry-After"), "1"): Unit
+    }
     exchange.addExchangeCompleteListener { (e, others) =>
       end(e, (System.nanoTime - began) / 1e6)(using request)
       others.proceed()
@@ -79,7 +81,8 @@ final class Observer(outbox: Outbox):
     requests.labelValues(method, route, status.toString).inc()
     duration.labelValues(method, route).observe(ms / 1000)
     if cache.nonEmpty then reads.labelValues(cache).inc()
-    Log.info("request", "method" -> method, "path" -> exchange.getRequestPath, "route" -> route, "status" -> status, "ms" -> ms, "cache" -> cache)
+    Log.info("request", "method" -> method, "path" -> exchange.getRequestPath, "route" -> route,
+      "status" -> status, "ms" -> ms, "cache" -> cache)
 
   /** The route as openapi.yaml writes it, so that there are few. */
   private def routeOf(path: String) = path match

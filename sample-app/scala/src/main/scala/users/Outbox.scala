@@ -13,7 +13,8 @@ import upickle.implicits.key
 import Database.{connected, instant, sql}
 
 /** The value of a record. Its id rises with each event of a user. */
-final case class Event(id: Long, `type`: String, user: ujson.Value, @key("request_id") requestId: String, at: Instant) derives Writer
+final case class Event(id: Long, `type`: String, user: ujson.Value, @key("request_id") requestId: String, at: Instant)
+    derives Writer
 
 /** Holds the events that Kafka does not have yet. A change writes its event in its
   * own transaction, so that there is one for each change that was made and none
@@ -62,16 +63,15 @@ final class Outbox(db: DataSource, own: DataSource, kafka: Option[Kafka]):
     * acknowledged and removed. Should it die in between, that one is published again.
     */
   private def publishSome(topic: String, producer: KafkaProducer[String, String])(using Connection): Int =
-    val oldest = sql"SELECT * FROM outbox ORDER BY id LIMIT 100".query { row =>
-      (row.getLong("id"), recordOf(topic, row))
-    }
+    val oldest = sql"SELECT * FROM outbox ORDER BY id LIMIT 100".query(row => (row.getLong("id"), recordOf(topic, row)))
     for (id, record) <- oldest do
       producer.send(record).get()
       sql"DELETE FROM outbox WHERE id = $id".run()
     oldest.size
 
   private def recordOf(topic: String, row: ResultSet) =
-    val event = Event(row.getLong("id"), row.getString("type"), ujson.read(row.getString("user_json")), row.getString("request_id"), row.instant("at"))
+    val event = Event(row.getLong("id"), row.getString("type"), ujson.read(row.getString("user_json")),
+      row.getString("request_id"), row.instant("at"))
     val record = ProducerRecord(topic, row.getLong("user_id").toString, write(event))
     record.headers.add("type", event.`type`.getBytes(UTF_8)).add("traceparent", row.getString("traceparent").getBytes(UTF_8))
     record

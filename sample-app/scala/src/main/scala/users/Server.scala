@@ -9,7 +9,7 @@ import java.nio.charset.StandardCharsets.UTF_8
 import java.sql.SQLException
 import upickle.default.{Writer, write}
 
-/** Routes of any query: only list has one, and takes what it knows of it. */
+/** Routes that take any query: what a method does not know of it is no error. */
 trait AnyQuery extends cask.endpoints.WebEndpoint:
   override def wrapFunction(ctx: cask.Request, delegate: Delegate): Result[Raw] = delegate(ctx, Map.empty)
 
@@ -59,7 +59,8 @@ final class Server(users: Users, cache: Cache, observer: Observer) extends cask.
     val limit = number(http, "limit", 20, 1, maxLimit)
     val after = number(http, "after", 0, 0, Long.MaxValue)
     val text = query(http, "q").getOrElse("")
-    if text.getBytes(UTF_8).length > 100 || Input.hasControl(text) then throw ApiError.invalid("q must be a text of at most 100 bytes")
+    if text.getBytes(UTF_8).length > 100 || Input.hasControl(text) then
+      throw ApiError.invalid("q must be a text of at most 100 bytes")
     val found = users.list(after, limit + 1, text)
     val page = found.take(limit.toInt)
     val next = Option.when(found.size > limit) {
@@ -106,7 +107,8 @@ final class Server(users: Users, cache: Cache, observer: Observer) extends cask.
   /** The one place where errors become answers. Those that nobody meant for a
     * client are logged, not shown.
     */
-  override def handleEndpointError(routes: cask.Routes, metadata: EndpointMetadata[?], error: Result.Error, http: cask.Request): Raw =
+  override def handleEndpointError(
+      routes: cask.Routes, metadata: EndpointMetadata[?], error: Result.Error, http: cask.Request): Raw =
     given Request = Request.of(http.exchange)
     error match
       case Result.Error.Exception(e: ApiError) => answer(e)
@@ -121,13 +123,16 @@ final class Server(users: Users, cache: Cache, observer: Observer) extends cask.
         Log.error("request failed", "error" -> other.toString)
         answer(ApiError.defect)
 
-  private def header(http: cask.Request, name: String) = Option(http.exchange.getRequestHeaders.getFirst(name)).filter(_.nonEmpty)
+  private def header(http: cask.Request, name: String) =
+    Option(http.exchange.getRequestHeaders.getFirst(name)).filter(_.nonEmpty)
 
-  private def query(http: cask.Request, name: String) = http.queryParams.get(name).flatMap(_.headOption).filter(_.nonEmpty)
+  private def query(http: cask.Request, name: String) =
+    http.queryParams.get(name).flatMap(_.headOption).filter(_.nonEmpty)
 
   private def number(http: cask.Request, name: String, otherwise: Long, min: Long, max: Long) =
     query(http, name).fold(otherwise) { text =>
-      digits(text).filter(n => n >= min && n <= max).getOrElse(throw ApiError.invalid(s"$name must be a number from $min to $max"))
+      digits(text).filter(n => n >= min && n <= max)
+        .getOrElse(throw ApiError.invalid(s"$name must be a number from $min to $max"))
     }
 
   private def digits(text: String) = Option(text).filter(_.forall(c => c >= '0' && c <= '9')).flatMap(_.toLongOption)
