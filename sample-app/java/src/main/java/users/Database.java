@@ -1,7 +1,5 @@
 package users;
 
-import com.zaxxer.hikari.HikariConfig;
-import com.zaxxer.hikari.HikariDataSource;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.URI;
@@ -10,10 +8,17 @@ import java.sql.Connection;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
 import java.sql.SQLException;
+import java.time.Duration;
 import java.time.OffsetDateTime;
 import java.util.ArrayList;
 import java.util.List;
 import javax.sql.DataSource;
+import org.apache.commons.dbcp2.DataSourceConnectionFactory;
+import org.apache.commons.dbcp2.PoolableConnection;
+import org.apache.commons.dbcp2.PoolableConnectionFactory;
+import org.apache.commons.dbcp2.PoolingDataSource;
+import org.apache.commons.pool2.impl.GenericObjectPool;
+import org.apache.commons.pool2.impl.GenericObjectPoolConfig;
 import org.postgresql.ds.PGSimpleDataSource;
 
 /** Postgres, and the little that is needed on top of JDBC. */
@@ -52,16 +57,21 @@ final class Database {
     }
 
     /**
-     * The connections of all requests. An essential-0 database takes 20, and
-     * while a release is rolled out two dynos share them. The outbox has one more.
+     * The connections of all requests: who comes first has one first, and hears
+     * at once where there is none to be had. An essential-0 database takes 20,
+     * and while a release is rolled out two dynos share them. The outbox has one more.
      */
-    static HikariDataSource pool(DataSource source) {
-        HikariConfig config = new HikariConfig();
-        config.setDataSource(source);
-        config.setMaximumPoolSize(8);
-        config.setConnectionTimeout(5_000); // ms, in which Postgres may come back
-        config.setInitializationFailTimeout(-1); // it serves, Postgres or no Postgres
-        return new HikariDataSource(config);
+    static PoolingDataSource<PoolableConnection> pool(DataSource source) {
+        GenericObjectPoolConfig<PoolableConnection> config = new GenericObjectPoolConfig<>();
+        config.setMaxTotal(8);
+        config.setMaxIdle(8);
+        config.setMaxWait(Duration.ofSeconds(10));
+        config.setFairness(true);
+        config.setJmxEnabled(false);
+        PoolableConnectionFactory factory = new PoolableConnectionFactory(new DataSourceConnectionFactory(source), null);
+        GenericObjectPool<PoolableConnection> pool = new GenericObjectPool<>(factory, config);
+        factory.setPool(pool);
+        return new PoolingDataSource<>(pool);
     }
 
     static <T> T transaction(DataSource db, Work<T> work) throws SQLException {

@@ -1,12 +1,12 @@
 package users;
 
-import com.zaxxer.hikari.HikariDataSource;
 import io.javalin.Javalin;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import javax.sql.DataSource;
+import org.apache.commons.dbcp2.PoolingDataSource;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -55,15 +55,21 @@ public final class Main {
     }
 
     private static void serve(Map<String, String> env, DataSource database) throws Exception {
-        Deque<Runnable> stops = new ConcurrentLinkedDeque<>();
+        Deque<AutoCloseable> stops = new ConcurrentLinkedDeque<>();
         Runtime.getRuntime().addShutdownHook(new Thread(() -> {
-            stops.forEach(Runnable::run);
+            for (AutoCloseable stop : stops) {
+                try {
+                    stop.close();
+                } catch (Exception e) {
+                    LOG.error("not stopped as it should be", e);
+                }
+            }
             Runtime.getRuntime().halt(0); // it would be 143, of the signal
         }, "stop"));
-        HikariDataSource pool = Database.pool(database);
-        stops.addFirst(pool::close);
+        PoolingDataSource<?> pool = Database.pool(database);
+        stops.addFirst(pool);
         Cache cache = new Cache(pool, env.get("REDIS_URL"), env.get("REDIS_READER_URL"));
-        stops.addFirst(cache::close);
+        stops.addFirst(cache);
         Outbox outbox = new Outbox(pool, database, Kafka.from(env));
         Server server = new Server(new Users(pool, cache, outbox), cache, new Observer(outbox));
         Javalin app = server.start(Integer.parseInt(env.getOrDefault("PORT", "5000")));
