@@ -29,6 +29,7 @@ func languages() []language {
 		{"go", []string{"go"}, "go build -buildvcs=false -o bin/app ."},
 		{"java", []string{"mvn"}, "mvn -B -q -DskipTests package"},
 		{"nodejs", []string{"node", "npm"}, "npm ci --omit=dev"},
+		{"php", []string{"php", "composer"}, "composer install --no-dev"},
 		{"python", []string{"/usr/bin/python3"}, "/usr/bin/python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && ln -s .venv/bin bin"},
 		{"ruby", []string{"bundle"}, "bundle check || bundle install"},
 		{"scala", []string{"java", "mvn"}, "mvn -B -q dependency:copy -Dartifact=org.scala-sbt:sbt-launch:1.10.7 -DoutputDirectory=target -Dmdep.stripVersion && java -Xss4m -Dsbt.server.autostart=false -jar target/sbt-launch.jar stage"},
