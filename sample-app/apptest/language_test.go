@@ -32,7 +32,7 @@ func languages() []language {
 		{"php", []string{"php", "composer"}, "composer install --no-dev"},
 		{"python", []string{"/usr/bin/python3"}, "/usr/bin/python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && ln -s .venv/bin bin"},
 		{"ruby", []string{"bundle"}, "bundle check || bundle install"},
-		{"scala", []string{"java", "mvn"}, "mvn -B -q dependency:copy -Dartifact=org.scala-sbt:sbt-launch:1.10.7 -DoutputDirectory=target -Dmdep.stripVersion && java -Xss4m -Dsbt.server.autostart=false -jar target/sbt-launch.jar stage"},
+		{"scala", []string{"java", "mvn"}, "mvn -B -q dependency:copy -Dartifact=org.scala-sbt:sbt-launch:1.10.7 -DoutputDirectory=target -Dmdep.stripVersion && java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xss4m -Dsbt.server.autostart=false -jar target/sbt-launch.jar stage"},
 	}
 }
 
