@@ -63,10 +63,7 @@ func (c Comparison) measure(ctx context.Context, l lesson.Lesson, row *Row) (err
 	if err := l.Database(ctx); err != nil {
 		return err
 	}
-	if row.Cold, err = timed(func() error { return l.Build(ctx, "cold") }); err != nil {
-		return err
-	}
-	if err := l.Up(ctx); err != nil {
+	if row.Cold, err = deploy(ctx, l, "cold"); err != nil {
 		return err
 	}
 	r := c.reader(l)
@@ -80,7 +77,7 @@ func (c Comparison) measure(ctx context.Context, l lesson.Lesson, row *Row) (err
 	if err := l.Cache(ctx); err != nil {
 		return err
 	}
-	if row.Warm, err = timed(func() error { return l.Build(ctx, "warm") }); err != nil {
+	if row.Warm, err = deploy(ctx, l, "warm"); err != nil {
 		return err
 	}
 	if err := r.await(ctx, path, "hit"); err != nil {
@@ -99,10 +96,18 @@ func (c Comparison) measure(ctx context.Context, l lesson.Lesson, row *Row) (err
 	return nil
 }
 
-func timed(do func() error) (time.Duration, error) {
+// deploy returns how long the build took, once what it made answers.
+func deploy(ctx context.Context, l lesson.Lesson, version string) (time.Duration, error) {
 	began := time.Now()
-	err := do()
-	return time.Since(began), err
+	r, err := l.Build(ctx, version)
+	took := time.Since(began)
+	if err == nil {
+		err = l.Replace(ctx, r)
+	}
+	if err == nil {
+		err = l.Up(ctx)
+	}
+	return took, err
 }
 
 func (c Comparison) reader(l lesson.Lesson) *reader {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"niwa/platform"
@@ -153,29 +154,33 @@ func (l Lesson) deploy(ctx context.Context) error {
 		return fmt.Errorf("looking for the last build of %s: %w", l.Name, err)
 	}
 	if ok && build.SourceBlob.Version == version {
-		if l.built(ctx, build) == nil {
+		if _, err := l.built(ctx, build); err == nil {
 			return nil
 		}
 	}
-	return l.Build(ctx, version)
+	r, err := l.Build(ctx, version)
+	if err != nil {
+		return err
+	}
+	return l.Replace(ctx, r)
 }
 
 // Build builds and releases the sample. The version is a name for its source.
-func (l Lesson) Build(ctx context.Context, version string) error {
+func (l Lesson) Build(ctx context.Context, version string) (client.Release, error) {
 	l.say("deploying sample-app/%s as %s", l.Lang, l.Name)
 	build, err := l.Client.CreateBuild(ctx, l.Name, l.Source, version)
 	if err != nil {
-		return fmt.Errorf("starting the build: %w", err)
+		return client.Release{}, fmt.Errorf("starting the build: %w", err)
 	}
 	if err := l.Client.Stream(ctx, build.OutputStreamURL, l.Out); err != nil {
-		return fmt.Errorf("following the build: %w", err)
+		return client.Release{}, fmt.Errorf("following the build: %w", err)
 	}
 	return l.built(ctx, build)
 }
 
 // built waits for the build and the release that it makes.
-func (l Lesson) built(ctx context.Context, build client.Build) error {
-	return client.Await(ctx, 20*time.Minute, func(time.Duration) (bool, error) {
+func (l Lesson) built(ctx context.Context, build client.Build) (r client.Release, err error) {
+	err = client.Await(ctx, 20*time.Minute, func(time.Duration) (bool, error) {
 		b, err := l.Client.Build(ctx, l.Name, build.ID)
 		if err != nil {
 			return false, err
@@ -186,12 +191,25 @@ func (l Lesson) built(ctx context.Context, build client.Build) error {
 		case b.Status != platform.Succeeded || b.Release == nil:
 			return false, nil
 		}
-		r, err := l.Client.Release(ctx, l.Name, b.Release.ID)
+		r, err = l.Client.Release(ctx, l.Name, b.Release.ID)
 		if err == nil && r.Status == platform.Failed {
 			err = fmt.Errorf("release v%d failed; \"niwa heroku releases:output --app %s\" says why", r.Version, l.Name)
 		}
 		return r.Status == platform.Succeeded, err
 	})
+	return r, err
+}
+
+// Replace waits until no dyno is of a release before this one.
+func (l Lesson) Replace(ctx context.Context, r client.Release) error {
+	err := client.Await(ctx, 2*time.Minute, func(time.Duration) (bool, error) {
+		dynos, err := l.Client.Dynos(ctx, l.Name)
+		return !slices.ContainsFunc(dynos, func(d client.Dyno) bool { return d.Release.Version < r.Version }), err
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the dynos of v%d: %w", r.Version, err)
+	}
+	return nil
 }
 
 // Up waits until the app answers.

@@ -178,7 +178,7 @@ func (s *scripted) getDynos(*http.Request) (int, any) {
 	if state == "" {
 		state = "up"
 	}
-	return 200, []object{{"name": "web.1", "type": "web", "state": state}}
+	return 200, []object{{"name": "web.1", "type": "web", "state": state, "release": object{"version": 5}}}
 }
 
 func (s *scripted) getHealth(r *http.Request) (int, any) {
