@@ -148,7 +148,8 @@ final class Cache
             return $this->connections[$url];
         }
         ['scheme' => $scheme, 'host' => $host] = $parts = parse_url($url);
-        $options = isset($parts['pass']) ? ['auth' => array_filter([urldecode($parts['user'] ?? ''), urldecode($parts['pass'])], 'strlen')] : [];
+        $user = urldecode($parts['user'] ?? '') ?: 'default';
+        $options = isset($parts['pass']) ? ['auth' => [$user, urldecode($parts['pass'])]] : [];
         if ($scheme === 'rediss') {
             // Heroku's servers have certificates that they signed themselves;
             // its manual says not to verify them, so TLS hides the traffic and
