@@ -32,8 +32,7 @@ final class Look
 //   one any more.
 //
 // Reads use a credential that may be unable to write. Without REDIS_URL there is
-// no cache, and every look is a bypass. A connection lasts for one request, so
-// that no answer to the one before is ever taken for one to this.
+// no cache, and every look is a bypass.
 final class Cache
 {
     public const EPOCH_TRUST = 0.5; // seconds
@@ -49,7 +48,7 @@ final class Cache
         return 1
         LUA;
 
-    /** @var array<string, Redis> by URL */
+    /** @var array<string, Redis> by variable */
     private array $connections = [];
 
     // Looks for a user. It fails only without Postgres, which has the epoch.
@@ -60,7 +59,7 @@ final class Cache
         }
         $epoch = self::currentEpoch();
         try {
-            [$life, $found] = self::ask($this->reader(), fn (Redis $redis) => $redis->get("user:$id"));
+            [$life, $found] = $this->ask(self::reader(), fn (Redis $redis) => $redis->get("user:$id"));
         } catch (RedisException $e) {
             Log::warn('the cache does not answer', ['error' => $e->getMessage()]);
             return new Look($id, 'bypass');
@@ -71,7 +70,8 @@ final class Cache
         }
         $token = bin2hex(random_bytes(16));
         try {
-            [$life, $leased] = self::ask($this->writer(), fn (Redis $redis) => $redis->set("lease:$id", $token, ['nx', 'px' => self::LEASE_TTL]));
+            $set = fn (Redis $redis) => $redis->set("lease:$id", $token, ['nx', 'px' => self::LEASE_TTL]);
+            [$life, $leased] = $this->ask('REDIS_URL', $set);
         } catch (RedisException) {
             return new Look($id, 'miss');
         }
@@ -84,7 +84,8 @@ final class Cache
     {
         $entry = json_encode(['epoch' => $look->epoch, 'life' => $look->life, 'user' => $user]);
         try {
-            $this->writer()->eval(self::PUT, ["lease:$look->id", "user:$look->id", $look->lease, $entry, self::ENTRY_TTL], 2);
+            $arguments = ["lease:$look->id", "user:$look->id", $look->lease, $entry, self::ENTRY_TTL];
+            $this->with('REDIS_URL', fn (Redis $redis) => $redis->eval(self::PUT, $arguments, 2));
         } catch (RedisException $e) {
             Log::warn('the cache was not filled', ['user' => $look->id, 'error' => $e->getMessage()]);
         }
@@ -100,7 +101,7 @@ final class Cache
             return true;
         }
         try {
-            if (is_int($this->writer()->del("user:$id", "lease:$id"))) {
+            if (is_int($this->with('REDIS_URL', fn (Redis $redis) => $redis->del("user:$id", "lease:$id")))) {
                 return true;
             }
             $error = 'it refuses';
@@ -114,12 +115,14 @@ final class Cache
 
     public function state(): string
     {
+        if (!self::url('REDIS_URL')) {
+            return 'off';
+        }
         try {
-            return match (true) {
-                !self::url('REDIS_URL') => 'off',
-                $this->reader()->ping() && $this->writer()->ping() => 'ok',
-                default => 'down',
-            };
+            foreach ([self::reader(), 'REDIS_URL'] as $variable) {
+                $this->with($variable, fn (Redis $redis) => $redis->ping());
+            }
+            return 'ok';
         } catch (RedisException) {
             return 'down';
         }
@@ -130,24 +133,30 @@ final class Cache
         return getenv($variable) ?: '';
     }
 
-    private function writer(): Redis
+    private static function reader(): string
     {
-        return $this->connected(self::url('REDIS_URL'));
+        return self::url('REDIS_READER_URL') ? 'REDIS_READER_URL' : 'REDIS_URL';
     }
 
-    private function reader(): Redis
+    // Asks a server over the connection of this process, which lasts from one
+    // request to the next, unless something is wrong with it: what is answered
+    // too late must not be taken for the answer to what is asked next.
+    private function with(string $variable, callable $ask): mixed
     {
-        return $this->connected(self::url('REDIS_READER_URL') ?: self::url('REDIS_URL'));
+        try {
+            return $ask($this->connections[$variable] ??= self::connect($variable));
+        } catch (RedisException $e) {
+            ($this->connections[$variable] ?? null)?->close();
+            unset($this->connections[$variable]);
+            throw $e;
+        }
     }
 
     // What is not answered in time fails: Postgres answers sooner than a second
     // try.
-    private function connected(string $url): Redis
+    private static function connect(string $variable): Redis
     {
-        if (isset($this->connections[$url])) {
-            return $this->connections[$url];
-        }
-        ['scheme' => $scheme, 'host' => $host] = $parts = parse_url($url);
+        ['scheme' => $scheme, 'host' => $host] = $parts = parse_url(self::url($variable));
         $user = urldecode($parts['user'] ?? '') ?: 'default';
         $options = isset($parts['pass']) ? ['auth' => [$user, urldecode($parts['pass'])]] : [];
         if ($scheme === 'rediss') {
@@ -160,9 +169,9 @@ final class Cache
         }
         $redis = new Redis();
         // It warns beside what it throws.
-        @$redis->connect($host, $parts['port'] ?? 6379, self::ANSWER_WITHIN, null, 0, self::ANSWER_WITHIN, $options);
+        @$redis->pconnect($host, $parts['port'] ?? 6379, self::ANSWER_WITHIN, $variable, 0, self::ANSWER_WITHIN, $options);
         $redis->setOption(Redis::OPT_MAX_RETRIES, 0);
-        return $this->connections[$url] = $redis;
+        return $redis;
     }
 
     // The one that is, or was less than EPOCH_TRUST ago. All processes of the
@@ -180,12 +189,14 @@ final class Cache
 
     // Sends a command and the question which life of the server answers it, on
     // one connection. A server that refuses has answered.
-    private static function ask(Redis $redis, callable $command): array
+    private function ask(string $variable, callable $command): array
     {
-        $redis->pipeline();
-        $redis->info('server');
-        $command($redis);
-        [$info, $answer] = $redis->exec() ?: throw new RedisException('no answer');
-        return [$info['run_id'] ?? '', $answer];
+        return $this->with($variable, function (Redis $redis) use ($command): array {
+            $redis->pipeline();
+            $redis->info('server');
+            $command($redis);
+            [$info, $answer] = $redis->exec() ?: throw new RedisException('no answer');
+            return [$info['run_id'] ?? '', $answer];
+        });
     }
 }

@@ -14,7 +14,7 @@ $port = getenv('PORT') ?: '5000';
 $commands = [
     // What a body is called changes nothing, and errors are in the log.
     'server' => [PHP_BINARY, '-q', '-d', 'enable_post_data_reading=0', '-d', 'display_errors=0',
-        '-d', 'expose_php=0', '-S', "0.0.0.0:$port", __DIR__ . '/index.php'],
+        '-d', 'expose_php=0', '-d', 'max_execution_time=0', '-S', "0.0.0.0:$port", __DIR__ . '/index.php'],
     'publisher' => [PHP_BINARY, __DIR__ . '/publish.php'],
 ];
 
