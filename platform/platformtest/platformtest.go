@@ -128,6 +128,10 @@ func (p *Program) await(t testing.TB) {
 	t.Fatalf("niwa was not ready in two minutes:\n%s", p.output)
 }
 
+// stopTime bounds a stop: requests have 30 s to end, and then dynos have, and
+// then data servers.
+const stopTime = 100 * time.Second
+
 // Stop sends SIGTERM and waits for the end; it may be called twice.
 func (p *Program) Stop(t testing.TB) {
 	t.Helper()
@@ -136,9 +140,9 @@ func (p *Program) Stop(t testing.TB) {
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(60 * time.Second):
+	case <-time.After(stopTime):
 		p.cmd.Process.Kill()
-		t.Errorf("niwa did not stop in 60 s after SIGTERM:\n%s", p.output)
+		t.Errorf("niwa did not stop in %v after SIGTERM:\n%s", stopTime, p.output)
 	}
 }
 
