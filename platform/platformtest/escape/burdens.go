@@ -64,7 +64,7 @@ func fork(args []string) error {
 	}
 	bomb 0 &
 	echo "` + Done + ` it has gone off"
-	sleep ` + forked
+	exec sleep ` + forked
 	return syscall.Exec("/bin/sh", []string{"sh", "-c", bomb}, os.Environ())
 }
 
