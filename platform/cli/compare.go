@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,23 +27,19 @@ func compareCommand(opts *options) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rows, err := measure(cmd, c, langs)
-			if err != nil {
-				return err
+			rows, failed := measure(cmd, c, langs)
+			if len(rows) == 0 {
+				return failed
 			}
-			failed := slices.ContainsFunc(rows, func(r compare.Row) bool { return r.Err != nil })
 			if err := compare.Table(cmd.OutOrStdout(), rows); err != nil {
 				return err
 			}
-			if plot != "" && slices.ContainsFunc(rows, func(r compare.Row) bool { return r.Err == nil }) {
+			if plot != "" {
 				if err := compare.Plot(plot, rows); err != nil {
 					return fmt.Errorf("the plot: %w", err)
 				}
 			}
-			if failed {
-				return errors.New("not every language could be measured; what is above says why")
-			}
-			return nil
+			return failed
 		},
 	}
 	cmd.Flags().StringVar(&plot, "plot", "", "also draw it, into an SVG `FILE`")
@@ -64,8 +59,9 @@ func comparison(opts *options, reads time.Duration, progress io.Writer) (compare
 	return compare.Comparison{Client: client.New(rec.API, token), Router: rec.Router, Domain: rec.Domain, Reads: reads, Out: progress}, nil
 }
 
-// measure measures each language, all of them where none is named.
-func measure(cmd *cobra.Command, c compare.Comparison, langs []string) (rows []compare.Row, err error) {
+// measure measures each language, all of them where none is named. With an
+// error it returns those that could be.
+func measure(cmd *cobra.Command, c compare.Comparison, langs []string) (rows []compare.Row, failed error) {
 	if len(langs) == 0 {
 		samples, err := sampleapp.Samples()
 		if err != nil {
@@ -77,6 +73,7 @@ func measure(cmd *cobra.Command, c compare.Comparison, langs []string) (rows []c
 	}
 	sources := make([][]byte, len(langs))
 	for i, lang := range langs { // before anything is deployed
+		var err error
 		if sources[i], err = sampleapp.Tarball(lang); err != nil {
 			return nil, err
 		}
@@ -84,14 +81,15 @@ func measure(cmd *cobra.Command, c compare.Comparison, langs []string) (rows []c
 	ctx, done := interruptible(cmd.Context())
 	defer done()
 	for i, lang := range langs {
-		row := c.Measure(ctx, lang, sources[i])
+		row, err := c.Measure(ctx, lang, sources[i])
 		if ctx.Err() != nil {
-			return nil, errors.New("interrupted; what was deployed is destroyed")
+			return nil, fmt.Errorf("interrupted: %w", err)
 		}
-		if row.Err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), " !     %s: %v\n", lang, row.Err)
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s could not be measured: %w", lang, err))
+			continue
 		}
 		rows = append(rows, row)
 	}
-	return rows, nil
+	return rows, failed
 }

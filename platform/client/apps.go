@@ -50,11 +50,6 @@ func (c *Client) EnableFeature(ctx context.Context, app, feature string) error {
 	return c.call(ctx, http.MethodPatch, pathOf("apps", app, "features", feature), map[string]bool{"enabled": true}, nil)
 }
 
-// Restart has all dynos of an app replaced.
-func (c *Client) Restart(ctx context.Context, app string) error {
-	return c.call(ctx, http.MethodDelete, pathOf("apps", app, "dynos"), nil, nil)
-}
-
 // Logs writes the last lines of a dyno's log to w, those of the platform.
 func (c *Client) Logs(ctx context.Context, app, dyno string, lines int, w io.Writer) error {
 	var session struct {

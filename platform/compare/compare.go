@@ -26,7 +26,6 @@ type Row struct {
 	Memory   float64       // MB, after the reads
 	Cached   float64       // reads of one user in a second, from Redis
 	Uncached float64       // and from Postgres
-	Err      error         // why there are no figures
 }
 
 // Comparison says on which niwa to compare.
@@ -40,20 +39,20 @@ type Comparison struct {
 
 // Measure deploys the sample in a language, given as a tarball, measures it
 // and destroys it.
-func (c Comparison) Measure(ctx context.Context, lang string, source []byte) (row Row) {
+func (c Comparison) Measure(ctx context.Context, lang string, source []byte) (row Row, err error) {
 	row.Lang = lang
 	l := lesson.Lesson{
 		Client: c.Client, Router: c.Router, Domain: c.Domain, Out: c.Out,
 		Name: "compare-" + lang + "-" + strings.ToLower(rand.Text()[:6]), Lang: lang, Source: source,
 	}
 	defer func() {
-		err := c.Client.DestroyApp(context.WithoutCancel(ctx), l.Name)
-		if !client.IsNotFound(err) {
-			row.Err = errors.Join(row.Err, err)
+		gone := c.Client.DestroyApp(context.WithoutCancel(ctx), l.Name)
+		if !client.IsNotFound(gone) {
+			err = errors.Join(err, gone)
 		}
 	}()
-	row.Err = c.measure(ctx, l, &row)
-	return row
+	err = c.measure(ctx, l, &row)
+	return row, err
 }
 
 func (c Comparison) measure(ctx context.Context, l lesson.Lesson, row *Row) (err error) {
@@ -78,9 +77,6 @@ func (c Comparison) measure(ctx context.Context, l lesson.Lesson, row *Row) (err
 		return err
 	}
 	if row.Warm, err = deploy(ctx, l, "warm"); err != nil {
-		return err
-	}
-	if err := r.await(ctx, path, "hit"); err != nil {
 		return err
 	}
 	w := watch{c.Client, l.Name}

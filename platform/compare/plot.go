@@ -31,17 +31,11 @@ func panels() []panel {
 	}
 }
 
-// Plot writes the rows that have figures as an SVG.
+// Plot draws the rows, of which there is at least one, as an SVG.
 func Plot(file string, rows []Row) error {
-	var good []Row
-	for _, r := range rows {
-		if r.Err == nil {
-			good = append(good, r)
-		}
-	}
 	grid := [][]*plot.Plot{{nil, nil}, {nil, nil}}
 	for i, p := range panels() {
-		chart, err := p.chart(good)
+		chart, err := p.chart(rows)
 		if err != nil {
 			return err
 		}
