@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -261,6 +262,24 @@ func TestEveryProviderOfTheCatalogHasAFolderAndTheOtherWayRound(t *testing.T) {
 	}
 }
 
+// A row of DIVERGENCES.md names the package and the test that hold it true.
+func TestWhatHoldsADivergenceTrueIsThere(t *testing.T) {
+	text, err := os.ReadFile("DIVERGENCES.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := load(t)
+	named := regexp.MustCompile("`([a-z][a-z0-9/-]*)` (Test[A-Za-z0-9]+)").FindAllStringSubmatch(string(text), -1)
+	if len(named) == 0 {
+		t.Error("no row names a test")
+	}
+	for _, name := range named {
+		if !slices.ContainsFunc(packages[name[1]], func(s source) bool { return s.declares(name[2]) }) {
+			t.Errorf("%s has no %s", name[1], name[2])
+		}
+	}
+}
+
 // source is one Go file of the module.
 type source struct {
 	name   string // slash-separated, from the root
@@ -273,6 +292,14 @@ func (s source) isTest() bool { return strings.HasSuffix(s.name, "_test.go") }
 
 func (s source) at(n ast.Node) string {
 	return fmt.Sprintf("%s:%d", s.name, s.set.Position(n.Pos()).Line)
+}
+
+// declares says whether the file has a function of that name.
+func (s source) declares(name string) bool {
+	return slices.ContainsFunc(s.syntax.Decls, func(d ast.Decl) bool {
+		f, ok := d.(*ast.FuncDecl)
+		return ok && f.Name.Name == name
+	})
 }
 
 // imports lists the packages of niwa that the file imports, from the root.
