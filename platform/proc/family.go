@@ -16,13 +16,17 @@ type info struct {
 }
 
 // family returns what lives of the recorded children: the leaders, their
-// sessions and groups, whatever carries their marks, and all descendants.
-func family(records ...record) []info {
+// sessions and groups, whatever carries their marks, and all descendants. An
+// error says that the kernel could not be asked, and nothing about them.
+func family(records ...record) ([]info, error) {
 	since := ^uint64(0)
 	for _, r := range records {
 		since = min(since, r.Start)
 	}
-	all := list(since)
+	all, err := list(since)
+	if err != nil {
+		return nil, err
+	}
 	in := map[int]bool{}
 	for _, r := range records {
 		r.adopt(all, in)
@@ -42,7 +46,7 @@ func family(records ...record) []info {
 			members = append(members, p)
 		}
 	}
-	return members
+	return members, nil
 }
 
 // adopt puts into in what belongs to the record by itself.
@@ -72,22 +76,29 @@ func (r *record) adopt(all []info, in map[int]bool) {
 }
 
 // Tell sends a signal, once, to everything that has come of this process.
-func Tell(sig syscall.Signal) {
+func Tell(sig syscall.Signal) error {
 	self, err := lookup(os.Getpid())
 	if err != nil {
-		return
+		return err
 	}
-	strike(func() []info { return family(record{PID: self.pid, Start: self.start, UID: self.uid}) }, sig)
+	return strike(sig, record{PID: self.pid, Start: self.start, UID: self.uid})
 }
 
-// strike sends a signal to everything that find finds, once. It stops them
-// first, until there is no new one, because a process may be forking, or moving
-// to another group. Then they go on; one that was stopped before would sleep
-// through the signal.
-func strike(find func() []info, sig syscall.Signal) {
+// strike sends a signal to the whole family of the records, once. It stops
+// them first, until there is no new one, because a process may be forking, or
+// moving to another group. Then they go on; one that was stopped before would
+// sleep through the signal. After an error none has been sent it.
+func strike(sig syscall.Signal, records ...record) error {
 	stopped := map[int]bool{}
 	for {
-		members, fresh := find(), false
+		members, err := family(records...)
+		if err != nil {
+			for pid := range stopped {
+				_ = syscall.Kill(pid, syscall.SIGCONT)
+			}
+			return err
+		}
+		fresh := false
 		for _, m := range members {
 			if !stopped[m.pid] && syscall.Kill(m.pid, syscall.SIGSTOP) == nil {
 				stopped[m.pid], fresh = true, true
@@ -102,6 +113,6 @@ func strike(find func() []info, sig syscall.Signal) {
 		for _, m := range members {
 			_ = syscall.Kill(m.pid, syscall.SIGCONT)
 		}
-		return
+		return nil
 	}
 }

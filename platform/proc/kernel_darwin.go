@@ -1,10 +1,12 @@
 package proc
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,10 +20,10 @@ func bootID() string {
 // list returns the processes that started at since, in microseconds, or
 // later. Other processes' environments and sessions are out of reach here:
 // group and descent have to do.
-func list(since uint64) []info {
+func list(since uint64) ([]info, error) {
 	kinfos, err := unix.SysctlKinfoProcSlice("kern.proc.all")
 	if err != nil {
-		return nil
+		return nil, os.NewSyscallError("sysctl kern.proc.all", err)
 	}
 	var all []info
 	for i := range kinfos {
@@ -29,8 +31,12 @@ func list(since uint64) []info {
 			all = append(all, p)
 		}
 	}
-	return all
+	return all, nil
 }
+
+// gone says of a failed lookup that there is no such process: the answer has
+// no entry then.
+func gone(err error) bool { return errors.Is(err, unix.EIO) || errors.Is(err, unix.ESRCH) }
 
 func lookup(pid int) (info, error) {
 	k, err := unix.SysctlKinfoProc("kern.proc.pid", pid)
@@ -66,7 +72,10 @@ func memory(pid int) (int64, error) {
 // for.
 func awaitExit(r *record) {
 	kq, err := unix.Kqueue()
-	if err != nil {
+	if err != nil { // no file to be had
+		for !r.ended() {
+			time.Sleep(50 * time.Millisecond)
+		}
 		return
 	}
 	defer unix.Close(kq)

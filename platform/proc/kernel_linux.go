@@ -2,7 +2,9 @@ package proc
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -20,13 +22,16 @@ func bootID() string {
 
 // list returns the processes that started at since, in clock ticks after
 // boot, or later.
-func list(since uint64) []info {
+func list(since uint64) ([]info, error) {
 	dir, err := os.Open("/proc")
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
 	var all []info
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
@@ -34,13 +39,27 @@ func list(since uint64) []info {
 			continue
 		}
 		p, err := lookup(pid)
-		if err != nil || p.start < since { // it may just have ended
-			continue
+		if err == nil && p.start >= since {
+			p.mark, p.known, err = readMark(pid)
 		}
-		p.mark, p.known = readMark(pid)
-		all = append(all, p)
+		switch {
+		case short(err):
+			return nil, err
+		case err == nil && p.start >= since: // else it has ended, or is hidden
+			all = append(all, p)
+		}
 	}
-	return all
+	return all, nil
+}
+
+// short says that there was no file to ask the kernel through.
+func short(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// gone says of a failed lookup that there is no such process.
+func gone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 // lookup reads /proc/PID/stat; proc_pid_stat(5) numbers its fields from 1.
@@ -99,35 +118,38 @@ func sizeOf(file, name string) (int64, error) {
 	return 0, nil
 }
 
-func readMark(pid int) (mark string, known bool) {
+func readMark(pid int) (mark string, known bool, err error) {
 	env, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if short(err) {
+		return "", false, err
+	}
 	if err != nil {
-		return "", false
+		return "", false, nil
 	}
 	for i, kv := range strings.Split(string(env), "\x00") {
 		name, value, ok := strings.Cut(kv, "=")
 		if i == 0 && (!ok || name == "") {
-			return "", false // empty, or written over
+			return "", false, nil // empty, or written over
 		}
 		if name == markVar {
-			return value, true
+			return value, true, nil
 		}
 	}
-	return "", true
+	return "", true, nil
 }
 
 // awaitExit returns when the leader has ended, and leaves a child to be waited
 // for.
 func awaitExit(r *record) {
 	fd, err := unix.PidfdOpen(r.PID, 0)
-	if err != nil { // gone, or a kernel before 5.3, or one that is kept from it
-		for r.leads() {
+	if err != nil { // gone, a kernel before 5.3, or no file to be had
+		for !r.ended() {
 			time.Sleep(50 * time.Millisecond)
 		}
 		return
 	}
 	defer unix.Close(fd)
-	for r.leads() {
+	for !r.ended() {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
 		if err != unix.EINTR {
 			return

@@ -64,7 +64,10 @@ func (t *Table) Adopt(id string) (*Process, bool) {
 	// The handle first: it stays with the process that has the number now,
 	// which the record then tells from one that had it before.
 	leader, err := os.FindProcess(rec.PID)
-	if err != nil || !rec.leads() {
+	if err != nil {
+		return nil, false
+	}
+	if leads, err := rec.leads(); err != nil || !leads {
 		return nil, false
 	}
 	delete(t.found, id)

@@ -46,8 +46,8 @@ func (p *Process) ExitCode() (code int, signal string) { return p.code, p.signal
 // goes on.
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	p.mu.Lock()
-	if !p.ended {
-		strike(func() []info { return family(p.rec) }, syscall.SIGTERM)
+	if !p.ended && strike(syscall.SIGTERM, p.rec) != nil {
+		_ = syscall.Kill(-p.rec.PID, syscall.SIGTERM) // all that has a name without asking
 	}
 	p.mu.Unlock()
 	p.killAfter(grace)
@@ -75,8 +75,12 @@ func (p *Process) Shutdown(ctx context.Context, sig os.Signal, grace time.Durati
 // Memory is how many bytes the child and all that came of it use; what they
 // share with others counts in part, or in full where the kernel does not say.
 func (p *Process) Memory() (int64, error) {
+	members, err := family(p.rec)
+	if err != nil {
+		return 0, fmt.Errorf("memory of %s: %w", p.rec.ID, err)
+	}
 	var all int64
-	for _, m := range family(p.rec) {
+	for _, m := range members {
 		used, err := memory(m.pid)
 		if err != nil && syscall.Kill(m.pid, 0) == nil {
 			return 0, fmt.Errorf("memory of %s: %w", p.rec.ID, err)
@@ -113,10 +117,13 @@ func (p *Process) killAfter(grace time.Duration) {
 func (p *Process) kill() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.ended {
-		strike(func() []info { return family(p.rec) }, syscall.SIGKILL)
+	if !p.ended && strike(syscall.SIGKILL, p.rec) != nil {
+		time.AfterFunc(again, p.kill)
 	}
 }
+
+// again is when the kernel is asked once more, after it could not be.
+const again = 100 * time.Millisecond
 
 // watch sees a child to its end.
 func (p *Process) watch() {
@@ -147,12 +154,15 @@ func (p *Process) collect() {
 // drain returns when nothing is left but the leader's own remains, which keep
 // its number from being reused meanwhile.
 func (p *Process) drain() {
-	for pause := time.Millisecond; len(family(p.rec)) > 0; pause = min(2*pause, 100*time.Millisecond) {
+	for pause := time.Millisecond; ; pause = min(2*pause, again) {
+		if left, err := family(p.rec); err == nil && len(left) == 0 {
+			return
+		}
 		p.mu.Lock()
 		due := !time.Now().Before(p.deadline)
 		p.mu.Unlock()
 		if due {
-			strike(func() []info { return family(p.rec) }, syscall.SIGKILL)
+			_ = strike(syscall.SIGKILL, p.rec) // tried until nothing is left
 		}
 		time.Sleep(pause)
 	}

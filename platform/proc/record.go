@@ -58,10 +58,20 @@ func (r *record) addStart() error {
 	return err
 }
 
-// leads says whether the process that has the leader's number is the leader.
-func (r *record) leads() bool {
+// leads says whether the process that has the leader's number is the leader,
+// and has not ended.
+func (r *record) leads() (bool, error) {
 	p, err := lookup(r.PID)
-	return err == nil && p.start == r.Start && !p.zombie
+	if gone(err) {
+		return false, nil
+	}
+	return err == nil && p.start == r.Start && !p.zombie, err
+}
+
+// ended says that the leader has, when that is certain.
+func (r *record) ended() bool {
+	leads, err := r.leads()
+	return err == nil && !leads
 }
 
 // reap kills what the records name and all that came of it, and returns the
@@ -69,24 +79,35 @@ func (r *record) leads() bool {
 func reap(records []record) ([]string, error) {
 	var reaped []string
 	for _, r := range records {
-		if len(family(r)) > 0 {
+		members, err := family(r)
+		if err != nil {
+			return nil, err
+		}
+		if len(members) > 0 {
 			reaped = append(reaped, r.ID)
 		}
 	}
 	if len(reaped) == 0 {
 		return nil, nil
 	}
-	all := func() []info { return family(records...) }
 	deadline := time.Now().Add(10 * time.Second)
-	for left := all(); len(left) > 0; left = all() {
-		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("process %d of a dead platform does not end when killed", left[0].pid)
+	for {
+		left, err := family(records...)
+		if err == nil && len(left) == 0 {
+			slices.Sort(reaped)
+			return reaped, nil
 		}
-		strike(all, syscall.SIGKILL)
+		if err == nil && time.Now().After(deadline) {
+			err = fmt.Errorf("process %d of a dead platform does not end when killed", left[0].pid)
+		}
+		if err == nil {
+			err = strike(syscall.SIGKILL, records...)
+		}
+		if err != nil {
+			return nil, err
+		}
 		time.Sleep(2 * time.Millisecond)
 	}
-	slices.Sort(reaped)
-	return reaped, nil
 }
 
 // load reads the records in dir that this boot of the machine wrote, and

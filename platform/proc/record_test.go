@@ -64,7 +64,11 @@ func TestAMarkIsEnough(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.ContainsFunc(list(0), func(p info) bool { return p.pid == cmd.Process.Pid && p.known }) {
+	all, err := list(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(all, func(p info) bool { return p.pid == cmd.Process.Pid && p.known }) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		need.Reason(t, "needs /proc")

@@ -223,7 +223,9 @@ func (d *dyno) hear(sig os.Signal) {
 // stroke in a namespace, else to all that can be found.
 func pass(sig syscall.Signal) {
 	if os.Getpid() != 1 {
-		proc.Tell(sig)
+		if err := proc.Tell(sig); err != nil {
+			fmt.Fprintf(os.Stderr, "niwa: the processes of this dyno could not be sent %v: %v\n", sig, err)
+		}
 		return
 	}
 	_ = syscall.Kill(-1, sig)
