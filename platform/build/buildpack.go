@@ -1,11 +1,11 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 )
@@ -63,15 +63,8 @@ func (j *job) detectAny(ctx context.Context) ([]pack, error) {
 	if err := j.install(ctx, packs); err != nil {
 		return nil, err
 	}
-	for _, p := range packs {
-		title, found, err := j.detect(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			p.title = title
-			return []pack{p}, nil
-		}
+	if found, err := j.detect(ctx, packs); err != nil || found != nil {
+		return found, err
 	}
 	return nil, reject("No default language could be detected for this app.\n"+
 		"HINT: an app has a file that says what it is at its root, such as go.mod, package.json or a Procfile (buildpacks here: %s).\n"+
@@ -82,56 +75,56 @@ func (j *job) detectAny(ctx context.Context) ([]pack, error) {
 // bin/release says.
 func (j *job) apply(ctx context.Context, p *pack) (release, error) {
 	if p.title == "" {
-		title, found, err := j.detect(ctx, *p)
+		found, err := j.detect(ctx, []pack{*p})
 		if err != nil {
 			return release{}, err
 		}
-		if !found {
+		if found == nil {
 			return release{}, reject("Push rejected, failed to detect set buildpack %s.\nThe app has none of the files that this buildpack looks for; set another one, or clear it (heroku buildpacks:clear).", p.ref.name)
 		}
-		p.title = title
+		*p = found[0]
 	}
 	return j.compile(ctx, *p)
 }
 
-// detect asks a buildpack whether the app is for it, and what it calls it.
-func (j *job) detect(ctx context.Context, p pack) (title string, found bool, err error) {
-	j.doing = fmt.Sprintf("detecting with %s", p.ref.name)
-	code, err := j.run(ctx, "detect", p.n, nil)
+// detect asks buildpacks, one after the other, whether the app is for them,
+// and returns the first that says so, which has its title then; or none.
+func (j *job) detect(ctx context.Context, packs []pack) (found []pack, err error) {
+	j.doing = "detecting the language"
+	code, err := j.run(ctx, fmt.Sprintf("detect %d %d", packs[0].n, packs[len(packs)-1].n), nil)
 	if err != nil || code != 0 {
-		return "", false, err
+		return nil, err
 	}
-	text, err := j.said("detect", p.n)
-	if err != nil {
-		return "", false, reject("Push rejected, the output of bin/detect of %s cannot be read: %v.", p.ref.name, err)
+	for _, p := range packs {
+		text, asked, err := j.said("detect", p)
+		if err != nil {
+			return nil, reject("Push rejected, the output of bin/detect of %s cannot be read: %v.", p.ref.name, err)
+		}
+		if asked {
+			p.title, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(text), "")), "\n")
+			p.title = cmp.Or(p.title, p.ref.name)
+			return []pack{p}, nil
+		}
 	}
-	title, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(text), "")), "\n")
-	if title == "" {
-		title = p.ref.name
-	}
-	return title, true, nil
+	return nil, errors.New("a buildpack has detected the app, but what it said of it is gone")
 }
 
 func (j *job) compile(ctx context.Context, p pack) (release, error) {
 	j.out.step("%s app detected", p.title)
 	j.doing = fmt.Sprintf("compiling %s app", p.title)
-	code, err := j.run(ctx, "compile", p.n, nil)
+	code, err := j.run(ctx, fmt.Sprintf("compile %d", p.n), nil)
 	if err != nil {
 		return release{}, err
 	}
-	if code != 0 {
+	text, asked, err := j.said("release", p)
+	switch {
+	case code != 0 && asked:
+		return release{}, reject("Push rejected, bin/release of %s failed with status %d.", p.ref.name, code)
+	case code != 0:
 		return release{}, reject("Push rejected, failed to compile %s app.", p.title)
-	}
-	if _, err := j.root.Lstat(path.Join(p.dir(), "bin/release")); errors.Is(err, fs.ErrNotExist) {
+	case !asked:
 		return release{}, nil
 	}
-	if code, err = j.run(ctx, "release", p.n, nil); err != nil {
-		return release{}, err
-	}
-	if code != 0 {
-		return release{}, reject("Push rejected, bin/release of %s failed with status %d.", p.ref.name, code)
-	}
-	text, err := j.said("release", p.n)
 	if err == nil {
 		var r release
 		if r, err = parseRelease(text); err == nil {

@@ -179,7 +179,7 @@ func (j *job) clone(ctx context.Context, p pack) error {
 		env["FETCH_USER"] = user.Username()
 		env["FETCH_PASSWORD"], _ = user.Password()
 	}
-	code, err := j.run(ctx, "fetch", p.n, env)
+	code, err := j.run(ctx, fmt.Sprintf("fetch %d", p.n), env)
 	if err != nil {
 		return err
 	}

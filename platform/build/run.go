@@ -21,9 +21,9 @@ var stepScript []byte
 // stopGrace is how long a program that has to end is given to do so.
 const stopGrace = 3 * time.Second
 
-// run runs a program of the n-th buildpack in a dyno of its own and returns
-// its exit status. When it returns nothing of the dyno runs.
-func (j *job) run(ctx context.Context, program string, n int, env map[string]string) (int, error) {
+// run runs a step, which step.sh knows, in a dyno of its own and returns its
+// exit status. When it returns nothing of the dyno runs.
+func (j *job) run(ctx context.Context, step string, env map[string]string) (int, error) {
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
@@ -33,7 +33,7 @@ func (j *job) run(ctx context.Context, program string, n int, env map[string]str
 		App:     j.req.AppID,
 		UID:     j.req.UID,
 		Dir:     j.dir,
-		Command: fmt.Sprintf("exec bash ./step %s %d", program, n),
+		Command: "exec bash ./step " + step,
 		Env:     j.environment(env),
 		Output:  j.out,
 	})
@@ -76,11 +76,12 @@ func (j *job) environment(extra map[string]string) map[string]string {
 	return env
 }
 
-// said is what a program left for the builder: its standard output.
-func (j *job) said(program string, n int) ([]byte, error) {
-	text, err := readRegular(j.root, path.Join("out", fmt.Sprintf("%s-%d", program, n)), 256<<10)
+// said is what a program of a buildpack left for the builder, its standard
+// output; nothing, and false, where the program was not asked, or said no.
+func (j *job) said(program string, p pack) (text []byte, asked bool, err error) {
+	text, err = readRegular(j.root, path.Join("out", fmt.Sprintf("%s-%d", program, p.n)), 256<<10)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, false, nil
 	}
-	return text, err
+	return text, true, err
 }

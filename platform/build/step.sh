@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Runs one program of one buildpack in the folder of a build:
+# Runs the programs of buildpacks in the folder of a build:
 #
-#   step detect|compile|release|fetch N
+#   step detect N LAST   bin/detect of N to LAST, until one detects the app
+#   step compile N       bin/compile of N, and then its bin/release
+#   step fetch N         makes N of a git repository
 #
-# What the builder has to know of the output is left in out/PROGRAM-N.
+# What the builder has to know of the output is left in out/detect-N, for the
+# one that detected the app, and in out/release-N, once that has been asked.
 here=$PWD
 program=$1
 n=$2
@@ -17,6 +20,29 @@ for ((i = 0; i < n; i++)); do
 		source "$here/buildpacks/$i/export"
 	fi
 done
+
+detect() {
+	local i
+	for ((i = n; i <= $1; i++)); do
+		if "$here/buildpacks/$i/bin/detect" "$PWD" >"$here/out/detect-$i"; then
+			return
+		fi
+		rm -f "$here/out/detect-$i"
+	done
+	return 1
+}
+
+compile() {
+	"$pack/bin/compile" "$PWD" "$here/cache" "$here/env"
+	local status=$?
+	rm -rf "$here/out/release-$n" # nobody has asked yet
+	if ((status)); then
+		return "$status"
+	fi
+	if [[ -f $pack/bin/release ]]; then
+		"$pack/bin/release" "$PWD" >"$here/out/release-$n"
+	fi
+}
 
 # git URLs may hold a password, which must not show in the process list.
 fetch() {
@@ -35,9 +61,8 @@ fetch() {
 
 cd "$here/build" || exit
 case $program in
-detect) exec "$pack/bin/detect" "$PWD" >"$here/out/detect-$n" ;;
-compile) exec "$pack/bin/compile" "$PWD" "$here/cache" "$here/env" ;;
-release) exec "$pack/bin/release" "$PWD" >"$here/out/release-$n" ;;
+detect) detect "$3" ;;
+compile) compile ;;
 fetch) fetch ;;
 *)
 	echo "step: no program is called $program" >&2
