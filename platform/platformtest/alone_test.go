@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -24,10 +23,10 @@ type alone struct {
 }
 
 // startAlone starts a router and waits until it answers.
-func (s *site) startAlone(t testing.TB) *alone {
+func startAlone(t testing.TB, p *platformtest.Program) *alone {
 	t.Helper()
 	a := &alone{ended: make(chan struct{})}
-	a.cmd = exec.Command(s.Binary, "router", "--data", s.Data, "--router", strings.TrimPrefix(s.Router, "http://"), "--router-tls", strings.TrimPrefix(s.RouterTLS, "https://"))
+	a.cmd = exec.Command(p.Binary, "router", "--data", p.Data, "--router", strings.TrimPrefix(p.Router, "http://"), "--router-tls", strings.TrimPrefix(p.RouterTLS, "https://"))
 	a.cmd.Stdout, a.cmd.Stderr = &a.output, &a.output
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -35,7 +34,7 @@ func (s *site) startAlone(t testing.TB) *alone {
 	go func() { a.cmd.Wait(); close(a.ended) }()
 	t.Cleanup(func() { a.end(t, syscall.SIGTERM) })
 	platformtest.Await(t, "the router", func() (string, bool) {
-		c, err := net.Dial("tcp", strings.TrimPrefix(s.Router, "http://"))
+		c, err := net.Dial("tcp", strings.TrimPrefix(p.Router, "http://"))
 		if err == nil {
 			c.Close()
 		}
@@ -69,15 +68,13 @@ func newSiteAlone(t testing.TB, runtime string) (s *site, a *alone, up func()) {
 	need.Tool(t, "git")
 	binary, data := platformtest.Build(t), platformtest.Dir(t)
 	flags := []string{"--runtime", runtime, "--no-router", "--router", freeAddress(t), "--router-tls", freeAddress(t)}
-	s = &site{dir: platformtest.Dir(t)}
-	up = func() {
+	p := platformtest.Up(t, binary, data, flags...)
+	a = startAlone(t, p)
+	s = plant(t, p)
+	return s, a, func() {
 		t.Helper()
 		s.Program = platformtest.Up(t, binary, data, flags...)
 	}
-	up()
-	a = s.startAlone(t)
-	s.plant(t)
-	return s, a, up
 }
 
 // freeAddress is an address on which nobody listened a moment ago.
@@ -89,17 +86,6 @@ func freeAddress(t testing.TB) string {
 	}
 	defer ln.Close()
 	return ln.Addr().String()
-}
-
-// plant has version 1 serve from two web dynos.
-func (s *site) plant(t testing.TB) {
-	t.Helper()
-	static(t, "echo", s.dir)
-	git(t, s.dir, os.Environ(), "init", "-q", "-b", "main")
-	s.do(t, "POST", "/apps", map[string]any{"name": siteName})
-	s.push(t)
-	s.scale(t, 2)
-	s.settled(t, 2)
 }
 
 func TestARouterAloneServesOnWhileThePlatformIsKilled(t *testing.T) {
@@ -115,7 +101,7 @@ func TestARouterAloneServesOnWhileThePlatformIsKilled(t *testing.T) {
 				up()
 				l.Phase("deploying")
 				s.push(t)
-				s.settled(t, 2)
+				s.Settled(t, 2)
 				l.Phase("at rest")
 			}
 			await(t, l, l.Ended()+1000)
@@ -158,12 +144,12 @@ func TestARouterAloneOutlivesThePlatformAndIsSpokenOf(t *testing.T) {
 	if got := <-answered; got != "patience<nil>" {
 		t.Errorf("a request that came while the platform was down was answered %q", got)
 	}
-	s.settled(t, 2)
+	s.Settled(t, 2)
 	s.Kill(t)
 	s.asks(t, "while-away")
 	up()
 	platformtest.Await(t, "the router's log line of the time without a platform", func() (string, bool) {
-		said := logs(t, s.Program, siteName)
+		said := s.Log(t, "")
 		return said, strings.Contains(said, "heroku[router]: at=info method=GET path=\"/?while-away\"")
 	})
 	s.Kill(t)
@@ -171,7 +157,7 @@ func TestARouterAloneOutlivesThePlatformAndIsSpokenOf(t *testing.T) {
 	if state := a.cmd.ProcessState; state.ExitCode() != 0 {
 		t.Errorf("at SIGTERM the router ended with %v:\n%s", state, &a.output)
 	}
-	a = s.startAlone(t)
+	a = startAlone(t, s.Program)
 	s.asks(t, "started-without-a-platform")
 	a.end(t, syscall.SIGKILL)
 	up()

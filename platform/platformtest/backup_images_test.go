@@ -3,9 +3,7 @@ package platformtest_test
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/docker/docker/api/types/image"
@@ -20,22 +18,18 @@ func TestABackupHasTheImagesThatAppsAreMadeOf(t *testing.T) {
 	engine := imagetest.Engine(t)
 	base := imagetest.Base(t, engine)
 	t.Cleanup(func() { nothingIn(t, engine) })
-	data, repo := platformtest.Dir(t), platformtest.Dir(t)
+	data := platformtest.Dir(t)
 	p := platformtest.Up(t, platformtest.Build(t), data, "--runtime", "docker", "--engines", "native")
 	engine.Platform = platformOf(t, data)
-	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden", "stack": "container"}, nil), 201)
+	garden := p.Create(t, "garden")
+	garden.Do(t, "PATCH", garden.Path(), map[string]any{"build_stack": "container"})
 	for name, text := range map[string]string{
 		"heroku.yml": "build:\n  docker:\n    web: Dockerfile\nrun:\n  web: httpd -f -p $PORT -h /www\n",
 		"Dockerfile": fmt.Sprintf("FROM %s\nRUN mkdir /www && echo good day > /www/index.html\nCMD [\"httpd\", \"-f\"]\n", base),
 	} {
-		if err := os.WriteFile(filepath.Join(repo, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		garden.Write(t, name, text)
 	}
-	git(t, repo, os.Environ(), "init", "-q", "-b", "main")
-	git(t, repo, os.Environ(), "add", ".")
-	git(t, repo, os.Environ(), "commit", "-q", "-m", "first")
-	git(t, repo, p.Environment(t), "push", "-q", "https"+strings.TrimPrefix(p.API, "http")+"/garden.git", "main")
+	garden.Push(t)
 	answers := func(p *platformtest.Program) {
 		t.Helper()
 		platformtest.Await(t, "an answer", func() (string, bool) {

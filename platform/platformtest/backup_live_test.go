@@ -25,8 +25,7 @@ import (
 // shop is an app with a database, a cache and somebody who never stops writing
 // to them, to its config vars and to its repository.
 type shop struct {
-	*platformtest.Program
-	repo  string
+	*platformtest.App
 	pg    *pgx.Conn
 	redis *goredis.Client
 
@@ -40,12 +39,10 @@ func newShop(t *testing.T, data string, flags ...string) *shop {
 	if _, ok := engine.FindRedis(); !ok || len(engine.FindPostgres()) == 0 {
 		need.Reason(t, "needs postgres and redis-server: "+engine.FixPostgres+"; "+engine.FixRedis)
 	}
-	s := &shop{Program: platformtest.Up(t, platformtest.Build(t), data, flags...), repo: platformtest.Dir(t)}
-	static(t, "echo", s.repo)
-	git(t, s.repo, os.Environ(), "init", "-q", "-b", "main")
-	ok(t, s.Call(t, "POST", "/apps", map[string]any{"name": "shop"}, nil), 201)
+	s := &shop{App: platformtest.Up(t, platformtest.Build(t), data, flags...).Create(t, "shop")}
+	static(t, "echo", s.Dir)
 	s.push(t, 1)
-	ok(t, s.Call(t, "PATCH", "/apps/shop/formation", map[string]any{"updates": []any{map[string]any{"type": "web", "quantity": 1}}}, nil), 200)
+	s.Scale(t, "web", 1)
 	for _, plan := range []string{"heroku-postgresql:essential-0", "heroku-redis:mini"} {
 		ok(t, s.Call(t, "POST", "/apps/shop/addons", map[string]any{"plan": plan}, nil), 201)
 	}
@@ -56,15 +53,9 @@ func newShop(t *testing.T, data string, flags ...string) *shop {
 
 func (s *shop) push(t *testing.T, version int) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(s.repo, "Procfile"), []byte(fmt.Sprintf("web: ./echo --version %d\n", version)), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	git(t, s.repo, os.Environ(), "add", ".")
-	git(t, s.repo, os.Environ(), "commit", "-q", "-m", fmt.Sprint("version ", version))
-	git(t, s.repo, s.Environment(t), "push", "-q", s.gitURL(), "main")
+	s.Write(t, "Procfile", fmt.Sprintf("web: ./echo --version %d\n", version))
+	s.Push(t)
 }
-
-func (s *shop) gitURL() string { return "https" + strings.TrimPrefix(s.API, "http") + "/shop.git" }
 
 // connect opens clients with what the app's config vars say.
 func (s *shop) connect(t *testing.T) {
@@ -180,7 +171,7 @@ func TestABackupTakenWhileAllIsWrittenToIsTheWholePlatformElsewhere(t *testing.T
 	}
 	close(stop)
 	wait()
-	lines := logs(t, first.Program, "shop")
+	lines := first.Log(t, "")
 
 	// While the first runs, so that what is restored has to listen elsewhere.
 	elsewhere := filepath.Join(platformtest.Dir(t), "new")
@@ -195,21 +186,22 @@ func TestABackupTakenWhileAllIsWrittenToIsTheWholePlatformElsewhere(t *testing.T
 	}
 	first.Stop(t)
 
-	second := &shop{Program: platformtest.Up(t, first.Binary, elsewhere, "--runtime", "process", "--engines", "native"), repo: first.repo}
+	second := &shop{App: platformtest.Up(t, first.Binary, elsewhere, "--runtime", "process", "--engines", "native").App("shop")}
+	second.Dir = first.Dir
 	second.connect(t)
 	gotRow, gotKey, gotStone, gotVersion := second.counts(t)
 	if gotRow < row || gotKey < key || gotStone < stone || gotVersion < version {
 		t.Errorf("acknowledged before the backup were %d rows, key %d, config var %d and version %d; restored are %d, %d, %d and %d",
 			row, key, stone, version, gotRow, gotKey, gotStone, gotVersion)
 	}
-	if after := logs(t, second.Program, "shop"); !strings.Contains(after, strings.SplitN(lines, "\n", 2)[0]) {
+	if after := second.Log(t, ""); !strings.Contains(after, strings.SplitN(lines, "\n", 2)[0]) {
 		t.Errorf("the first line of the log is gone:\n%.300s", after)
 	}
 	second.row.Store(gotRow)
 	second.exec(t, "insert into rows values (-1, 'after')")
 
 	// What was pushed is there to be pushed to, and gone back to.
-	git(t, second.repo, second.Environment(t), "fetch", "-q", second.gitURL(), "main")
+	platformtest.Git(t, second.Dir, second.Environment(t), "fetch", "-q", second.Repository(), "main")
 	second.push(t, 1000)
 	ok(t, second.Call(t, "POST", "/apps/shop/releases", map[string]any{"release": "v2"}, nil), 201)
 	platformtest.Await(t, "version 1 again", func() (string, bool) {

@@ -137,10 +137,10 @@ func TestARestoreReplacesWholePlatformsAndKeepsThemAside(t *testing.T) {
 	mark := "mark-" + filepath.Base(filepath.Dir(data))
 	deploy(t, p, "garden", worker(mark))
 	ok(t, p.Call(t, "PATCH", "/apps/garden/formation", map[string]any{"updates": []any{map[string]any{"type": "worker", "quantity": 1}}}, nil), 200)
-	up(t, p, "garden", 1)
+	p.App("garden").Settled(t, 1)
 	niwa(t, binary, data, 0, "backup", file)
 	ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": "basalt"}, nil), 200)
-	up(t, p, "garden", 1)
+	p.App("garden").Settled(t, 1)
 
 	out := niwa(t, binary, data, 1, "restore", "--force", file)
 	if want := fmt.Sprintf("pid %d", p.PID); !strings.Contains(out, want) {

@@ -88,17 +88,8 @@ func sample(b *testing.B) string {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(platformtest.Root(), "sample-app", "go"))); err != nil {
 		b.Fatal(err)
 	}
-	git(b, dir, os.Environ(), "init", "-q", "-b", "main")
+	platformtest.Git(b, dir, os.Environ(), "init", "-q", "-b", "main")
 	return dir
-}
-
-func git(b testing.TB, dir string, env []string, args ...string) {
-	b.Helper()
-	cmd := exec.Command("git", append([]string{"-c", "user.name=gardener", "-c", "user.email=gardener@localhost"}, args...)...)
-	cmd.Dir, cmd.Env = dir, env
-	if out, err := cmd.CombinedOutput(); err != nil {
-		b.Fatalf("git %s: %v\n%s", args[0], err, out)
-	}
 }
 
 // deployed changes the app, pushes it, and returns how long it took from the
@@ -109,14 +100,14 @@ func deployed(b *testing.B, p *platformtest.Program, dir string, n int) time.Dur
 	if err := os.WriteFile(filepath.Join(dir, "change.go"), []byte(change), 0o644); err != nil {
 		b.Fatal(err)
 	}
-	git(b, dir, os.Environ(), "add", ".")
-	git(b, dir, os.Environ(), "commit", "-q", "-m", fmt.Sprint("change ", n))
+	platformtest.Git(b, dir, os.Environ(), "add", ".")
+	platformtest.Git(b, dir, os.Environ(), "commit", "-q", "-m", fmt.Sprint("change ", n))
 	env := p.Environment(b)
 	url := "https" + strings.TrimPrefix(p.API, "http") + "/users.git"
 	var before []struct{ Version int }
 	p.Call(b, "GET", "/apps/users/releases", nil, &before)
 	begin := time.Now()
-	git(b, dir, env, "push", "-q", url, "main")
+	platformtest.Git(b, dir, env, "push", "-q", url, "main")
 	platformtest.Await(b, "the new release", func() (string, bool) {
 		var dynos []struct {
 			State   string

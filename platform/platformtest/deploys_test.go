@@ -57,7 +57,7 @@ func (s *site) deploys(t testing.TB, requests, deploys int) load.Report {
 		if took := time.Since(acknowledged); took > bootTime {
 			t.Errorf("a release answers after %v", took)
 		}
-		s.settled(t, 2)
+		s.Settled(t, 2)
 		l.Phase("at rest")
 	}
 	await(t, l, max(requests, l.Ended()+pause))
@@ -82,7 +82,7 @@ func TestNoChangeUnderLoadDropsAnything(t *testing.T) {
 				await(t, l, l.Ended()+500)
 				l.Phase(c.name)
 				c.do(t, s)
-				s.settled(t, c.web)
+				s.Settled(t, c.web)
 				await(t, l, l.Ended()+500)
 				l.Phase("at rest")
 			}
@@ -99,8 +99,8 @@ func TestNoChangeUnderLoadDropsAnything(t *testing.T) {
 // cache makes another app's add-on, to be attached.
 func (s *site) cache(t testing.TB) {
 	t.Helper()
-	s.do(t, "POST", "/apps", map[string]any{"name": "shed"})
-	s.do(t, "POST", "/apps/shed/addons", map[string]any{"plan": "heroku-redis:mini", "name": "cache"})
+	s.Do(t, "POST", "/apps", map[string]any{"name": "shed"})
+	s.Do(t, "POST", "/apps/shed/addons", map[string]any{"plan": "heroku-redis:mini", "name": "cache"})
 	platformtest.Await(t, "the add-on", func() (string, bool) {
 		var config map[string]string
 		s.Call(t, "GET", "/apps/shed/config-vars", nil, &config)
@@ -118,7 +118,7 @@ type change struct {
 // changes follow one another, beginning with two web dynos.
 func changes() []change {
 	scale := func(web int) func(testing.TB, *site) {
-		return func(t testing.TB, s *site) { t.Helper(); s.scale(t, web) }
+		return func(t testing.TB, s *site) { t.Helper(); s.Scale(t, "web", web) }
 	}
 	restart := func(name string) func(testing.TB, *site) {
 		return func(t testing.TB, s *site) { t.Helper(); s.restart(t, name) }
@@ -126,13 +126,13 @@ func changes() []change {
 	config := func(value string) func(testing.TB, *site) {
 		return func(t testing.TB, s *site) {
 			t.Helper()
-			s.do(t, "PATCH", sitePath+"/config-vars", map[string]any{"STONE": value})
+			s.Do(t, "PATCH", s.Path()+"/config-vars", map[string]any{"STONE": value})
 		}
 	}
 	preboot := func(enabled bool) func(testing.TB, *site) {
 		return func(t testing.TB, s *site) {
 			t.Helper()
-			s.do(t, "PATCH", sitePath+"/features/preboot", map[string]any{"enabled": enabled})
+			s.Do(t, "PATCH", s.Path()+"/features/preboot", map[string]any{"enabled": enabled})
 			s.push(t)
 		}
 	}
@@ -162,17 +162,17 @@ func changes() []change {
 
 func rollback(t testing.TB, s *site) {
 	t.Helper()
-	s.do(t, "POST", sitePath+"/releases", map[string]any{"release": fmt.Sprint(s.current(t) - 1)})
+	s.Do(t, "POST", s.Path()+"/releases", map[string]any{"release": fmt.Sprint(s.Current(t) - 1)})
 }
 
 func attach(t testing.TB, s *site) {
 	t.Helper()
-	s.do(t, "POST", "/addon-attachments", map[string]any{"app": siteName, "addon": "cache", "name": "STORE"})
+	s.Do(t, "POST", "/addon-attachments", map[string]any{"app": siteName, "addon": "cache", "name": "STORE"})
 }
 
 func detach(t testing.TB, s *site) {
 	t.Helper()
 	var all []struct{ ID string }
-	s.Call(t, "GET", sitePath+"/addon-attachments", nil, &all)
-	s.do(t, "DELETE", "/addon-attachments/"+all[0].ID, nil)
+	s.Call(t, "GET", s.Path()+"/addon-attachments", nil, &all)
+	s.Do(t, "DELETE", "/addon-attachments/"+all[0].ID, nil)
 }

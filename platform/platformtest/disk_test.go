@@ -66,21 +66,18 @@ func (d *disk) free(t *testing.T) {
 // plot is an app that serves, and says something ten times a second, on a
 // small disk.
 type plot struct {
-	*platformtest.Program
+	*platformtest.App
 	*disk
-	repo string
-	env  []string // of git, made while there is room
+	env []string // of git, made while there is room
 }
 
 func newPlot(t *testing.T) *plot {
 	t.Helper()
 	need.Tool(t, "git")
 	d := newDisk(t, 100)
-	p := &plot{Program: platformtest.Up(t, platformtest.Build(t), d.dir, "--runtime", "process"), disk: d, repo: platformtest.Dir(t)}
+	p := &plot{App: platformtest.Up(t, platformtest.Build(t), d.dir, "--runtime", "process").Create(t, "garden"), disk: d}
 	p.env = p.Environment(t)
-	static(t, "echo", p.repo)
-	git(t, p.repo, os.Environ(), "init", "-q", "-b", "main")
-	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
+	static(t, "echo", p.Dir)
 	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "pond"}, nil), 201) // which runs nothing
 	if said, err := p.push(t, 1); err != nil {
 		t.Fatalf("%v\n%s", err, said)
@@ -88,7 +85,7 @@ func newPlot(t *testing.T) *plot {
 	ok(t, p.Call(t, "PATCH", "/apps/garden/formation", map[string]any{"updates": []any{
 		map[string]any{"type": "web", "quantity": 1}, map[string]any{"type": "worker", "quantity": 1},
 	}}, nil), 200)
-	up(t, p.Program, "garden", 2)
+	p.Settled(t, 2)
 	p.serves(t, 1)
 	return p
 }
@@ -96,13 +93,10 @@ func newPlot(t *testing.T) *plot {
 func (p *plot) push(t *testing.T, version int) (said string, err error) {
 	t.Helper()
 	procfile := fmt.Sprintf("web: ./echo --version %d\nworker: i=0; while :; do i=$((i+1)); echo version %[1]d says $i; sleep 0.1; done\n", version)
-	if err := os.WriteFile(filepath.Join(p.repo, "Procfile"), []byte(procfile), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	git(t, p.repo, os.Environ(), "add", ".")
-	git(t, p.repo, os.Environ(), "commit", "-q", "-m", fmt.Sprint("version ", version))
-	cmd := exec.Command("git", "push", "https"+strings.TrimPrefix(p.API, "http")+"/garden.git", "main")
-	cmd.Dir, cmd.Env = p.repo, p.env
+	p.Write(t, "Procfile", procfile)
+	p.Commit(t)
+	cmd := exec.Command("git", "push", p.Repository(), "main")
+	cmd.Dir, cmd.Env = p.Dir, p.env
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -122,10 +116,10 @@ func (p *plot) serves(t *testing.T, version int) {
 // speaks waits until the worker's newest line is in the log.
 func (p *plot) speaks(t *testing.T) string {
 	t.Helper()
-	before := strings.Count(logs(t, p.Program, "garden"), "\n")
+	before := strings.Count(p.Log(t, ""), "\n")
 	var last string
 	platformtest.Await(t, "a new line", func() (string, bool) {
-		text := strings.TrimSpace(logs(t, p.Program, "garden"))
+		text := strings.TrimSpace(p.Log(t, ""))
 		last = text[strings.LastIndex(text, "\n")+1:]
 		return last, strings.Count(text, "\n")+1 > before && strings.Contains(last, "app[worker.1]: version")
 	})
@@ -204,7 +198,7 @@ func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
 	}
 	p.Kill(t)
 	again := platformtest.Up(t, p.Binary, p.Data, "--runtime", "process")
-	if text := logs(t, again, "garden"); !strings.Contains(text, said) {
+	if text := again.App("garden").Log(t, ""); !strings.Contains(text, said) {
 		t.Errorf("a line that was read while the disk was full is gone: %s", said)
 	}
 	if got := config(t, again, "pond")["STONE"]; got != kept {

@@ -47,14 +47,14 @@ http.createServer((req, res) => { console.log("asked for " + req.url); res.end(p
 			want: `(?s)/app/.heroku/node/bin/node\s+\d+\.\d+\.\d+\s+/app\s.*Read-only file system.*ID=debian`},
 		heroku("ps:scale web=2 -a garden", `web at 2:`),
 		{args: []string{"# both are up"}, does: func(t *testing.T, d *day) (string, int) {
-			up(t, d.Program, "garden", 2)
+			d.App("garden").Settled(t, 2)
 			began = containersOf(t, engine)
 			return began, 0
 		}, want: `^2 containers`},
 		{args: []string{"# niwa is killed, and its containers are taken back"}, does: func(step *testing.T, d *day) (string, int) {
 			d.Kill(step)
 			d.Program = platformtest.Up(t, binary, data, "--runtime", "docker") // until the end of the test
-			up(step, d.Program, "garden", 2)
+			d.App("garden").Settled(step, 2)
 			if now := containersOf(t, engine); now != began {
 				step.Errorf("there were %s, and now are %s", began, now)
 			}

@@ -80,9 +80,9 @@ func TestALackOfFilesIsSaidAndEnds(t *testing.T) {
 	ok(t, p.Call(t, "PATCH", "/apps/garden/formation", map[string]any{"updates": []any{
 		map[string]any{"type": "web", "quantity": 2}, map[string]any{"type": "worker", "quantity": 3},
 	}}, nil), 200)
-	up(t, p, "garden", 5)
+	p.App("garden").Settled(t, 5)
 	platformtest.Await(t, "the limit of a dyno", func() (string, bool) {
-		text := logs(t, p, "garden")
+		text := p.App("garden").Log(t, "")
 		return text, strings.Contains(text, fmt.Sprintf("app[worker.1]: %d\n", softFiles))
 	})
 	if out, _ := p.Niwa(t, p.Data, "doctor"); !strings.Contains(out, fmt.Sprintf("%d may be open", hardFiles)) || !strings.Contains(out, "that is few") {
@@ -106,9 +106,9 @@ func TestALackOfFilesIsSaidAndEnds(t *testing.T) {
 	controlled := func(why string) {
 		t.Helper()
 		ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"WHY": why}, nil), 200)
-		up(t, p, "garden", 5)
+		p.App("garden").Settled(t, 5)
 		platformtest.Await(t, "a log that says so", func() (string, bool) {
-			text := logs(t, p, "garden")
+			text := p.App("garden").Log(t, "")
 			return text, strings.Contains(text, "Set WHY config vars")
 		})
 	}

@@ -2,7 +2,6 @@ package platformtest_test
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -63,22 +62,6 @@ func ok(t *testing.T, status, want int) {
 	}
 }
 
-// up waits until an app's dynos are up, as many as are wanted.
-func up(t *testing.T, p *platformtest.Program, app string, want int) {
-	t.Helper()
-	platformtest.Await(t, fmt.Sprintf("%d dynos of %s", want, app), func() (string, bool) {
-		var dynos []struct{ Name, State string }
-		p.Call(t, "GET", "/apps/"+app+"/dynos", nil, &dynos)
-		n := 0
-		for _, d := range dynos {
-			if d.State == "up" {
-				n++
-			}
-		}
-		return fmt.Sprint(dynos), n == want && len(dynos) == want
-	})
-}
-
 // worker is an app that needs nothing but a shell. Its command line bears a
 // mark that ps finds.
 func worker(mark string) map[string]string {
@@ -108,13 +91,13 @@ func TestKillMinusNineLosesNothingAndLeavesNothing(t *testing.T) {
 	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
 	deploy(t, p, "garden", worker(mark))
 	ok(t, p.Call(t, "PATCH", "/apps/garden/formation", map[string]any{"updates": []any{map[string]any{"type": "worker", "quantity": 3}}}, nil), 200)
-	up(t, p, "garden", 3)
+	p.App("garden").Settled(t, 3)
 	ok(t, p.Call(t, "PATCH", "/apps/garden/config-vars", map[string]any{"STONE": "granite"}, nil), 200)
 	platformtest.Await(t, "three processes", func() (string, bool) { n := running(t, mark); return fmt.Sprint(n), n == 3 })
 	p.Kill(t)
 
 	p = platformtest.Up(t, binary, data)
-	up(t, p, "garden", 3)
+	p.App("garden").Settled(t, 3)
 	if n := running(t, mark); n != 3 {
 		t.Errorf("%d processes of the app run, want 3: those of the dead niwa must be gone", n)
 	}
@@ -188,39 +171,20 @@ func TestStoppingWithSIGTERMKeepsEverything(t *testing.T) {
 	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
 	deploy(t, p, "garden", worker("mark-"+filepath.Base(data)))
 	ok(t, p.Call(t, "PATCH", "/apps/garden/formation", map[string]any{"updates": []any{map[string]any{"type": "worker", "quantity": 1}}}, nil), 200)
-	up(t, p, "garden", 1)
+	p.App("garden").Settled(t, 1)
 	platformtest.Await(t, "the worker's line", func() (string, bool) {
-		s := logs(t, p, "garden")
+		s := p.App("garden").Log(t, "")
 		return s, strings.Contains(s, "app[worker.1]: planted")
 	})
-	before := logs(t, p, "garden")
+	before := p.App("garden").Log(t, "")
 	begin := time.Now()
 	p.Stop(t)
 	if took := time.Since(begin); took > 30*time.Second {
 		t.Errorf("stopping took %v, though the dyno ends on SIGTERM", took)
 	}
 	p = platformtest.Up(t, binary, data)
-	up(t, p, "garden", 1)
-	if after := logs(t, p, "garden"); !strings.HasPrefix(after, before) {
+	p.App("garden").Settled(t, 1)
+	if after := p.App("garden").Log(t, ""); !strings.HasPrefix(after, before) {
 		t.Errorf("log lines that were read are gone. Before:\n%s\nAfter:\n%s", before, after)
 	}
-}
-
-// logs reads an app's log as a client does.
-func logs(t *testing.T, p *platformtest.Program, app string) string {
-	t.Helper()
-	var session struct {
-		LogplexURL string `json:"logplex_url"`
-	}
-	ok(t, p.Call(t, "POST", "/apps/"+app+"/log-sessions", map[string]any{"lines": 1500}, &session), 201)
-	resp, err := http.Get(session.LogplexURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -2,7 +2,6 @@ package platformtest_test
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,17 +21,13 @@ import (
 
 // site is the app echo on a niwa of its own.
 type site struct {
-	*platformtest.Program
-	dir     string // git repository
+	*platformtest.App
 	before  string // shell command that runs before echo, with its semicolon
 	version int    // of echo that was pushed last
 	answers answers
 }
 
-const (
-	siteName = "garden"
-	sitePath = "/apps/" + siteName
-)
+const siteName = "garden"
 
 // runtimes are the values of --runtime that run dynos.
 func runtimes() []string { return []string{instance.Process, instance.Docker} }
@@ -50,16 +45,17 @@ func newSiteIn(t testing.TB, data, runtime string) *site {
 	if runtime == instance.Docker {
 		imagetest.Engine(t)
 	}
-	s := &site{
-		Program: platformtest.Up(t, platformtest.Build(t), data, "--runtime", runtime),
-		dir:     platformtest.Dir(t),
-	}
-	static(t, "echo", s.dir)
-	git(t, s.dir, os.Environ(), "init", "-q", "-b", "main")
-	s.do(t, "POST", "/apps", map[string]any{"name": siteName})
+	return plant(t, platformtest.Up(t, platformtest.Build(t), data, "--runtime", runtime))
+}
+
+// plant has version 1 serve from two web dynos of a niwa.
+func plant(t testing.TB, p *platformtest.Program) *site {
+	t.Helper()
+	s := &site{App: p.Create(t, siteName)}
+	static(t, "echo", s.Dir)
 	s.push(t)
-	s.scale(t, 2)
-	s.settled(t, 2)
+	s.Scale(t, "web", 2)
+	s.Settled(t, 2)
 	return s
 }
 
@@ -73,84 +69,13 @@ func static(t testing.TB, program, dir string) {
 	}
 }
 
-// do makes a request to the API that must succeed.
-func (s *site) do(t testing.TB, method, path string, body any) {
-	t.Helper()
-	if status := s.Call(t, method, path, body, nil); status >= 300 {
-		t.Fatalf("%s %s: status %d", method, path, status)
-	}
-}
-
 // push deploys the next version. Every other one dies of SIGTERM.
 func (s *site) push(t testing.TB) {
 	t.Helper()
 	s.version++
 	s.answers.expect(strconv.Itoa(s.version))
-	write(t, filepath.Join(s.dir, "Procfile"), fmt.Sprintf("web: %s exec ./echo --version %d --abrupt=%t\n", s.before, s.version, s.version%2 == 0))
-	git(t, s.dir, os.Environ(), "add", ".")
-	git(t, s.dir, os.Environ(), "commit", "-q", "-m", fmt.Sprint("version ", s.version))
-	git(t, s.dir, s.Environment(t), "push", "-q", s.repository(siteName), "main")
-}
-
-func write(t testing.TB, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// repository is where an app is pushed to.
-func (s *site) repository(app string) string {
-	return "https" + strings.TrimPrefix(s.API, "http") + "/" + app + ".git"
-}
-
-func (s *site) scale(t testing.TB, web int) {
-	t.Helper()
-	s.do(t, "PATCH", sitePath+"/formation", map[string]any{"updates": []any{map[string]any{"type": "web", "quantity": web}}})
-}
-
-// dynoInfo is what the API says of a dyno.
-type dynoInfo struct {
-	ID, Name, State string
-	Release         struct{ Version int }
-}
-
-func (s *site) dynos(t testing.TB) (all []dynoInfo) {
-	t.Helper()
-	s.Call(t, "GET", sitePath+"/dynos", nil, &all)
-	return all
-}
-
-// current is the version of the app's current release.
-func (s *site) current(t testing.TB) int {
-	t.Helper()
-	var releases []struct {
-		Version int
-		Current bool
-	}
-	s.Call(t, "GET", sitePath+"/releases", nil, &releases)
-	for _, r := range releases {
-		if r.Current {
-			return r.Version
-		}
-	}
-	return 0
-}
-
-// settled waits until there are so many web dynos, all up and of the current
-// release.
-func (s *site) settled(t testing.TB, want int) {
-	t.Helper()
-	platformtest.Await(t, fmt.Sprintf("%d dynos of the current release", want), func() (string, bool) {
-		current, dynos := s.current(t), s.dynos(t)
-		n := 0
-		for _, d := range dynos {
-			if d.State == "up" && d.Release.Version == current {
-				n++
-			}
-		}
-		return fmt.Sprintf("%v, release %d", dynos, current), n == want && len(dynos) == want
-	})
+	s.Write(t, "Procfile", fmt.Sprintf("web: %s exec ./echo --version %d --abrupt=%t\n", s.before, s.version, s.version%2 == 0))
+	s.Push(t)
 }
 
 // restart restarts the dynos of a name, or all, and waits until others are
@@ -158,12 +83,12 @@ func (s *site) settled(t testing.TB, want int) {
 func (s *site) restart(t testing.TB, name string) {
 	t.Helper()
 	before := map[string]bool{}
-	for _, d := range s.dynos(t) {
+	for _, d := range s.Dynos(t) {
 		before[d.ID] = name == "" || d.Name == name
 	}
-	s.do(t, "DELETE", strings.TrimSuffix(sitePath+"/dynos/"+name, "/"), nil)
+	s.Do(t, "DELETE", strings.TrimSuffix(s.Path()+"/dynos/"+name, "/"), nil)
 	platformtest.Await(t, "dynos that are new", func() (string, bool) {
-		dynos := s.dynos(t)
+		dynos := s.Dynos(t)
 		for _, d := range dynos {
 			if before[d.ID] {
 				return fmt.Sprint(dynos), false
@@ -171,25 +96,6 @@ func (s *site) restart(t testing.TB, name string) {
 		}
 		return "", true
 	})
-}
-
-// log is an app's log, of one of its dynos or, with an empty name, of all.
-func (s *site) log(t testing.TB, app, dyno string) string {
-	t.Helper()
-	var session struct {
-		LogplexURL string `json:"logplex_url"`
-	}
-	s.Call(t, "POST", "/apps/"+app+"/log-sessions", map[string]any{"lines": 1500, "dyno": dyno}, &session)
-	resp, err := http.Get(session.LogplexURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // load has clients keep the site busy.

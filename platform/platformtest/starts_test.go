@@ -36,20 +36,20 @@ func BenchmarkStarts(b *testing.B) {
 
 func measure(b *testing.B, runtime string, w *tabwriter.Writer) {
 	s := newSite(b, runtime)
-	s.scale(b, 1)
-	s.settled(b, 1)
+	s.Scale(b, "web", 1)
+	s.Settled(b, 1)
 	peer, what := s.forked, "fork and exec of the program, until it accepts"
 	if runtime == instance.Docker {
 		need.Tool(b, "docker")
 		peer, what = s.contained(b), "docker run of the program in the same image, until it accepts"
 	}
 	bare := platformtest.Dir(b)
-	git(b, bare, os.Environ(), "init", "-q", "--bare")
+	platformtest.Git(b, bare, os.Environ(), "init", "-q", "--bare")
 	var starts, peers, pushes, answers, plain []time.Duration
 	for range 30 {
 		peers = append(peers, peer(b))
 		s.restart(b, "")
-		s.settled(b, 1)
+		s.Settled(b, 1)
 		starts = append(starts, s.lastStart(b))
 
 		begin := time.Now()
@@ -57,9 +57,9 @@ func measure(b *testing.B, runtime string, w *tabwriter.Writer) {
 		accepted := time.Now()
 		s.answered(b)
 		answers, pushes = append(answers, time.Since(accepted)), append(pushes, time.Since(begin))
-		s.settled(b, 1)
+		s.Settled(b, 1)
 		begin = time.Now()
-		git(b, s.dir, os.Environ(), "push", "-q", bare, "main")
+		platformtest.Git(b, s.Dir, os.Environ(), "push", "-q", bare, "main")
 		plain = append(plain, time.Since(begin))
 	}
 	row := func(what string, got []time.Duration, peer string, beside []time.Duration) {
@@ -84,7 +84,7 @@ func share(all []time.Duration, hundredth int) time.Duration {
 func (s *site) lastStart(b *testing.B) time.Duration {
 	b.Helper()
 	var begun, took time.Time
-	for line := range strings.Lines(s.log(b, siteName, "web.1")) {
+	for line := range strings.Lines(s.Log(b, "web.1")) {
 		at, text, _ := strings.Cut(line, " ")
 		t, err := time.Parse(time.RFC3339Nano, at)
 		if err != nil {
@@ -98,7 +98,7 @@ func (s *site) lastStart(b *testing.B) time.Duration {
 		}
 	}
 	if begun.IsZero() || took.Before(begun) {
-		b.Fatalf("the log says nothing of a start:\n%s", s.log(b, siteName, "web.1"))
+		b.Fatalf("the log says nothing of a start:\n%s", s.Log(b, "web.1"))
 	}
 	return took.Sub(begun)
 }
@@ -129,7 +129,7 @@ func (s *site) forked(b *testing.B) time.Duration {
 	}
 	_, port, _ := net.SplitHostPort(ln.Addr().String())
 	ln.Close()
-	cmd := exec.Command(filepath.Join(s.dir, "echo"))
+	cmd := exec.Command(filepath.Join(s.Dir, "echo"))
 	cmd.Env = []string{"PORT=" + port}
 	begin := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -154,7 +154,7 @@ func (s *site) contained(b *testing.B) func(*testing.B) time.Duration {
 	}
 	return func(b *testing.B) time.Duration {
 		begin := time.Now()
-		id := s.docker(b, "run", "--rm", "--detach", "--env", "PORT=5000", "--volume", filepath.Join(s.dir, "echo")+":/echo:ro", images.Images().Run, "/echo")
+		id := s.docker(b, "run", "--rm", "--detach", "--env", "PORT=5000", "--volume", filepath.Join(s.Dir, "echo")+":/echo:ro", images.Images().Run, "/echo")
 		defer s.docker(b, "rm", "--force", id)
 		accepts(b, s.docker(b, "inspect", "--format", "{{.NetworkSettings.IPAddress}}", id)+":5000")
 		return time.Since(begin)

@@ -102,7 +102,7 @@ func (s *siege) forkBomb(t *testing.T, l *load.Load) (string, bool) {
 		n := count(t, escape.Forked(number))
 		grown := n > most
 		most = max(most, n)
-		return fmt.Sprintf("%d, after:\n%s", n, s.log(t, "mallory", dyno)), n > 0 && !grown
+		return fmt.Sprintf("%d, after:\n%s", n, s.mallory.Log(t, dyno)), n > 0 && !grown
 	})
 	visited(t, l, 200)
 	s.end(t, dyno)
@@ -116,7 +116,7 @@ func inUse() *regexp.Regexp { return regexp.MustCompile(`: (\d+) MB are in use\n
 func (s *siege) hogMemory(t *testing.T, _ *load.Load) (string, bool) {
 	dyno := s.run(t, "./attacker memory")
 	status := s.said(t, dyno, "Process exited with status")
-	log, most := s.log(t, "mallory", dyno), 0
+	log, most := s.mallory.Log(t, dyno), 0
 	for _, m := range inUse().FindAllStringSubmatch(log, -1) {
 		n, err := strconv.Atoi(m[1])
 		if err != nil {
@@ -180,15 +180,15 @@ func (s *siege) daemon(t *testing.T, _ *load.Load) (string, bool) {
 func (s *siege) takePorts(t *testing.T, l *load.Load) (string, bool) {
 	dyno := s.run(t, "./attacker ports")
 	s.said(t, dyno, escape.Done)
-	s.scale(t, 3)
+	s.Scale(t, "web", 3)
 	begin, n := time.Now(), 0
 	for ; n < 3 && time.Since(begin) < 10*time.Second; time.Sleep(50 * time.Millisecond) {
-		n, _ = s.up(t)
+		n, _ = s.Up(t)
 	}
 	visited(t, l, 500)
 	s.end(t, dyno)
-	s.scale(t, 2)
-	s.settled(t, 2)
+	s.Scale(t, "web", 2)
+	s.Settled(t, 2)
 	return fmt.Sprintf("a dyno of garden starts all the same: %t", n == 3), n < 3
 }
 
@@ -197,8 +197,8 @@ func (s *siege) takePorts(t *testing.T, l *load.Load) (string, bool) {
 func (s *siege) flood(t *testing.T) escape.Attempt {
 	a := escape.Attempt{Name: "write 100 MB of log lines"}
 	s.push(t) // garden has something to say
-	s.settled(t, 2)
-	before := s.log(t, gardenName, "web.1")
+	s.Settled(t, 2)
+	before := s.Log(t, "web.1")
 	rest, most := resident(t, s.PID), 0
 	dyno := s.run(t, "./attacker flood")
 	begin, answered := time.Now(), 0
@@ -209,14 +209,14 @@ func (s *siege) flood(t *testing.T) escape.Attempt {
 			t.Errorf("garden answers %v %v", resp, err)
 		}
 		answered++
-		log := s.log(t, "mallory", dyno)
+		log := s.mallory.Log(t, dyno)
 		return log, strings.Contains(log, "Process exited")
 	})
 	took := time.Since(begin)
-	after := s.log(t, gardenName, "web.1")
+	after := s.Log(t, "web.1")
 	kept := strings.HasPrefix(after, before) && strings.Contains(before, s.secret)
 	grown := (most - rest) >> 10
-	l10 := strings.Contains(s.log(t, "mallory", ""), "L10")
+	l10 := strings.Contains(s.mallory.Log(t, ""), "L10")
 	a.Succeeded = !kept || grown > 200
 	a.Outcome = fmt.Sprintf("in %.0f s, L10: %t; garden's log is whole: %t; niwa grows by %d MB; garden answers %d requests", took.Seconds(), l10, kept, grown, answered)
 	return a
@@ -236,11 +236,11 @@ func TestADynoThatFillsTheDiskIsABurdenThatEndsWithIt(t *testing.T) {
 		}
 	})
 	s := &siege{garden: newGarden(t, programs(t), dir, process), secret: "none"}
-	write(t, filepath.Join(s.dir, "secret.txt"), s.secret+"\n")
+	s.Write(t, "secret.txt", s.secret+"\n")
 	s.push(t)
-	s.scale(t, 2)
-	s.settled(t, 2)
-	s.do(t, "POST", "/apps", map[string]any{"name": "mallory"})
+	s.Scale(t, "web", 2)
+	s.Settled(t, 2)
+	s.Do(t, "POST", "/apps", map[string]any{"name": "mallory"})
 	s.arm(t)
 	l := s.visitors(2, 0)
 	dyno := s.run(t, "./attacker disk 1000")
@@ -250,10 +250,10 @@ func TestADynoThatFillsTheDiskIsABurdenThatEndsWithIt(t *testing.T) {
 	platformtest.Await(t, "word of it", func() (string, bool) { return s.Output(), strings.Contains(s.Output(), "nearly full") })
 	visited(t, l, 200)
 	s.end(t, dyno)
-	s.do(t, "PATCH", gardenPath+"/config-vars", map[string]any{"STONE": strings.Repeat("basalt", 5000)})
-	s.settled(t, 2)
+	s.Do(t, "PATCH", s.Path()+"/config-vars", map[string]any{"STONE": strings.Repeat("basalt", 5000)})
+	s.Settled(t, 2)
 	s.push(t)
-	s.settled(t, 2)
+	s.Settled(t, 2)
 	l.Stop()
 	if r := l.Wait(); r.Failures > 0 {
 		t.Errorf("garden meanwhile\n%v", r)

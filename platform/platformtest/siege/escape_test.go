@@ -56,7 +56,7 @@ func (s *siege) attempts(t *testing.T) []escape.Attempt {
 	t.Helper()
 	dyno := s.run(t, "./attacker")
 	s.said(t, dyno, `"`+escape.Last+`"`)
-	return heard(t, s.log(t, "mallory", dyno))
+	return heard(t, s.mallory.Log(t, dyno))
 }
 
 // heard reads what the attacker printed.

@@ -20,12 +20,10 @@ import (
 // wants more than is its own.
 type siege struct {
 	*garden
-	secret    string // in the environment of garden, and of niwa
-	malicious string // mallory's git repository
-	abstract  string // a socket of the machine's that has no file
+	mallory  *platformtest.App
+	secret   string // in the environment of garden, and of niwa
+	abstract string // a socket of the machine's that has no file
 }
-
-const attackerPath = "/apps/mallory"
 
 // files is how many niwa, and a process of mallory's, may have open: so few
 // that they can be used up before the machine notices.
@@ -56,17 +54,16 @@ func newSiege(t *testing.T, programs, runtime string) *siege {
 		t.Fatal(err)
 	}
 	s := &siege{garden: newGarden(t, programs, data, runtime), secret: secret}
-	for _, app := range []string{gardenName, "mallory"} {
-		if app != gardenName {
-			s.do(t, "POST", "/apps", map[string]any{"name": app})
-		}
+	s.mallory = s.Create(t, "mallory")
+	apps := []*platformtest.App{s.App, s.mallory}
+	for _, app := range apps {
 		for _, plan := range []string{"heroku-postgresql:essential-0", "heroku-redis:mini"} {
-			s.do(t, "POST", "/apps/"+app+"/addons", map[string]any{"plan": plan})
+			s.Do(t, "POST", app.Path()+"/addons", map[string]any{"plan": plan})
 		}
 	}
-	for _, app := range []string{gardenName, "mallory"} {
-		platformtest.Await(t, "the add-ons of "+app, func() (string, bool) {
-			config := s.config(t, app)
+	for _, app := range apps {
+		platformtest.Await(t, "the add-ons of "+app.Name, func() (string, bool) {
+			config := s.config(t, app.Name)
 			return fmt.Sprint(len(config)), config["DATABASE_URL"] != "" && config["REDIS_URL"] != ""
 		})
 	}
@@ -79,10 +76,9 @@ func newSiege(t *testing.T, programs, runtime string) *siege {
 // plant leaves garden's secret wherever an app's things are.
 func (s *siege) plant(t *testing.T) {
 	t.Helper()
-	s.do(t, "PATCH", gardenPath+"/config-vars", map[string]any{escape.SecretName: s.secret})
-	secret := filepath.Join(s.dir, "secret.txt")
-	write(t, secret, s.secret+"\n")
-	if err := os.Chmod(secret, 0o600); err != nil {
+	s.Do(t, "PATCH", s.Path()+"/config-vars", map[string]any{escape.SecretName: s.secret})
+	s.Write(t, "secret.txt", s.secret+"\n")
+	if err := os.Chmod(filepath.Join(s.Dir, "secret.txt"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { // where /tmp is everybody's
@@ -91,15 +87,15 @@ func (s *siege) plant(t *testing.T) {
 		}
 	})
 	s.push(t)
-	s.scale(t, 2)
-	s.settled(t, 2)
+	s.Scale(t, "web", 2)
+	s.Settled(t, 2)
 	s.abstract = "@escape-" + rand.Text()
 	abstract, err := net.Listen("unix", s.abstract)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { abstract.Close() })
-	cache := filepath.Join(s.Data, "cache", s.id(t, gardenPath))
+	cache := filepath.Join(s.Data, "cache", s.id(t, s.Path()))
 	info, err := os.Stat(cache)
 	if err != nil {
 		t.Fatal(err)
@@ -113,14 +109,9 @@ func (s *siege) plant(t *testing.T) {
 // arm deploys the attacker.
 func (s *siege) arm(t *testing.T) {
 	t.Helper()
-	s.malicious = platformtest.Dir(t)
-	dir := s.malicious
-	s.bring(t, "attacker", dir)
-	write(t, filepath.Join(dir, "Procfile"), "nothing: ./attacker sleep\n")
-	git(t, dir, os.Environ(), "init", "-q", "-b", "main")
-	git(t, dir, os.Environ(), "add", ".")
-	git(t, dir, os.Environ(), "commit", "-q", "-m", "besiege")
-	git(t, dir, s.Environment(t), "push", "-q", s.repository("mallory"), "main")
+	s.bring(t, "attacker", s.mallory.Dir)
+	s.mallory.Write(t, "Procfile", "nothing: ./attacker sleep\n")
+	s.mallory.Push(t)
 }
 
 // tell tells the attacker where everything is now.
@@ -130,7 +121,7 @@ func (s *siege) tell(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.do(t, "PATCH", attackerPath+"/config-vars", map[string]any{escape.Variable: string(targets)})
+	s.Do(t, "PATCH", s.mallory.Path()+"/config-vars", map[string]any{escape.Variable: string(targets)})
 }
 
 func (s *siege) config(t *testing.T, app string) (config map[string]string) {
@@ -151,7 +142,7 @@ func (s *siege) id(t *testing.T, path string) string {
 func (s *siege) run(t *testing.T, command string) string {
 	t.Helper()
 	var d struct{ Name string }
-	if status := s.Call(t, "POST", attackerPath+"/dynos", map[string]any{"command": command}, &d); status != 201 {
+	if status := s.Call(t, "POST", s.mallory.Path()+"/dynos", map[string]any{"command": command}, &d); status != 201 {
 		t.Fatalf("running %q: status %d", command, status)
 	}
 	return d.Name
@@ -160,9 +151,9 @@ func (s *siege) run(t *testing.T, command string) string {
 // end stops a dyno of mallory's and waits until nothing of it is left.
 func (s *siege) end(t *testing.T, dyno string) {
 	t.Helper()
-	s.Call(t, "DELETE", attackerPath+"/dynos/"+dyno, nil, nil)
+	s.Call(t, "DELETE", s.mallory.Path()+"/dynos/"+dyno, nil, nil)
 	platformtest.Await(t, "the end of "+dyno, func() (string, bool) {
-		log := s.log(t, "mallory", dyno)
+		log := s.mallory.Log(t, dyno)
 		return log, strings.Contains(log, "Process exited")
 	})
 }
@@ -172,7 +163,7 @@ func (s *siege) end(t *testing.T, dyno string) {
 func (s *siege) said(t *testing.T, dyno, what string) (rest string) {
 	t.Helper()
 	platformtest.Await(t, fmt.Sprintf("%q of %s", what, dyno), func() (string, bool) {
-		log := s.log(t, "mallory", dyno)
+		log := s.mallory.Log(t, dyno)
 		_, after, found := strings.Cut(log, what)
 		rest, _, _ = strings.Cut(after, "\n")
 		if !found && strings.Contains(log, "Process exited") {

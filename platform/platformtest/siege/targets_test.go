@@ -89,12 +89,12 @@ func few(all []string) []string {
 // ids are those that garden's files are known by.
 func (s *siege) ids(t *testing.T) []string {
 	t.Helper()
-	ids := []string{s.id(t, gardenPath)}
-	for _, d := range s.dynos(t) {
+	ids := []string{s.id(t, s.Path())}
+	for _, d := range s.Dynos(t) {
 		ids = append(ids, d.ID)
 	}
 	var releases []struct{ Slug *struct{ ID string } }
-	s.Call(t, "GET", gardenPath+"/releases", nil, &releases)
+	s.Call(t, "GET", s.Path()+"/releases", nil, &releases)
 	for _, r := range releases {
 		if r.Slug != nil {
 			ids = append(ids, r.Slug.ID)

@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"niwa/platform/platformtest"
 	"niwa/platform/platformtest/escape"
 )
 
@@ -49,14 +50,14 @@ func (s *siege) builds(t *testing.T, before []escape.Attempt) (all []escape.Atte
 	var now trick
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(s.buildpack(t, now)) }))
 	defer server.Close()
-	s.do(t, "PUT", attackerPath+"/buildpack-installations", map[string]any{"updates": []any{map[string]any{"buildpack": server.URL + "/trick.tgz"}}})
+	s.Do(t, "PUT", s.mallory.Path()+"/buildpack-installations", map[string]any{"updates": []any{map[string]any{"buildpack": server.URL + "/trick.tgz"}}})
 	s.tell(t)
 	as := s.fingerprints(t)
 	for _, now = range tricks() {
 		a := escape.Attempt{Name: now.name}
-		cmd := exec.Command("git", "push", "-q", s.repository("mallory"), "main")
-		git(t, s.malicious, os.Environ(), "commit", "-q", "--allow-empty", "-m", now.name)
-		cmd.Dir, cmd.Env = s.malicious, s.Environment(t)
+		cmd := exec.Command("git", "push", "-q", s.mallory.Repository(), "main")
+		platformtest.Git(t, s.mallory.Dir, os.Environ(), "commit", "-q", "--allow-empty", "-m", now.name)
+		cmd.Dir, cmd.Env = s.mallory.Dir, s.Environment(t)
 		out, err := cmd.CombinedOutput()
 		a.Outcome, a.Untried = "the build ends, and nothing is given away", !strings.Contains(string(out), tricked)
 		if err != nil {
@@ -119,7 +120,7 @@ func (s *siege) buildpack(t *testing.T, now trick) []byte {
 	w := tar.NewWriter(compressed)
 	for name, text := range map[string]string{
 		"bin/detect":  "#!/bin/sh\necho Trick\n",
-		"bin/compile": fmt.Sprintf("#!/bin/sh\nDATA=%s THEIRS=%s\n%s\nrm -f \"$1/attacker\"\necho %s\n", s.Data, s.id(t, gardenPath), now.script, tricked),
+		"bin/compile": fmt.Sprintf("#!/bin/sh\nDATA=%s THEIRS=%s\n%s\nrm -f \"$1/attacker\"\necho %s\n", s.Data, s.id(t, s.Path()), now.script, tricked),
 		"bin/release": "#!/bin/sh\necho '--- {}'\n",
 	} {
 		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(text))}); err != nil {
@@ -139,9 +140,9 @@ func (s *siege) buildpack(t *testing.T, now trick) []byte {
 func (s *siege) fingerprints(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, top := range []string{"token", "key", "ca", "cache/" + s.id(t, gardenPath), "repos"} {
+	for _, top := range []string{"token", "key", "ca", "cache/" + s.id(t, s.Path()), "repos"} {
 		err := filepath.WalkDir(filepath.Join(s.Data, top), func(path string, e fs.DirEntry, err error) error {
-			if err != nil || strings.Contains(path, s.id(t, attackerPath)) {
+			if err != nil || strings.Contains(path, s.id(t, s.mallory.Path())) {
 				return err
 			}
 			info, err := e.Info()
@@ -176,7 +177,7 @@ func (s *siege) leaked(t *testing.T, printed string) string {
 		Slug    *struct{ ID string }
 		Current bool
 	}
-	s.Call(t, "GET", attackerPath+"/releases", nil, &releases)
+	s.Call(t, "GET", s.mallory.Path()+"/releases", nil, &releases)
 	for _, r := range releases {
 		if !r.Current || r.Slug == nil {
 			continue
