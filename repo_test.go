@@ -88,6 +88,7 @@ func arrows() map[string][]string {
 		"platform/platformtest/attacker": {"platform/platformtest/escape"},
 		"platform/platformtest/escape":   {},
 		"platform/platformtest/siege":    {"platform/platformtest", "platform/platformtest/escape"},
+		"platform/platformtest/samples":  {"platform/lesson", "platform/platformtest", "sample-app"},
 		"platform/dyno/dynotest":         {"platform", "platform/dyno", "platform/platformtest/need"},
 		"addons/addonstest": {"platform", "platform/docker", "platform/pki", "platform/proc", "platform/platformtest/need", "platform/platformtest/standin", "addons",
 			"addons/catalog", "addons/engine"},
