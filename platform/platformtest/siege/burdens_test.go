@@ -240,7 +240,7 @@ func TestADynoThatFillsTheDiskIsABurdenThatEndsWithIt(t *testing.T) {
 	s.push(t)
 	s.Scale(t, "web", 2)
 	s.Settled(t, 2)
-	s.Do(t, "POST", "/apps", map[string]any{"name": "mallory"})
+	s.mallory = s.Create(t, "mallory")
 	s.arm(t)
 	l := s.visitors(2, 0)
 	dyno := s.run(t, "./attacker disk 1000")
