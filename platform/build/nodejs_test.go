@@ -1,0 +1,120 @@
+package build
+
+import (
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"niwa/platform/platformtest/need"
+)
+
+// lockedNode is an app with a dependency and one of development, which come in
+// vendor as npm packs them, and are locked.
+func lockedNode(t testing.TB, scripts string) map[string]string {
+	t.Helper()
+	app := map[string]string{"package.json": `{"name": "tea", "version": "1.0.0", "scripts": {` + scripts + `},
+		"dependencies": {"leaf": "file:vendor/leaf.tgz"}, "devDependencies": {"kettle": "file:vendor/kettle.tgz"}}`}
+	var locked []string
+	for name, dev := range map[string]bool{"leaf": false, "kettle": true} {
+		pack := gzipped(t, tarOf(t, entry{name: "package/package.json", text: `{"name": "` + name + `", "version": "1.0.0"}`})).String()
+		sum := sha512.Sum512([]byte(pack))
+		app["vendor/"+name+".tgz"] = pack
+		locked = append(locked, fmt.Sprintf(`"node_modules/%s": {"version": "1.0.0", "resolved": "file:vendor/%[1]s.tgz", "integrity": "sha512-%s", "dev": %t}`,
+			name, base64.StdEncoding.EncodeToString(sum[:]), dev))
+	}
+	app["package-lock.json"] = `{"name": "tea", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
+		"": {"name": "tea", "version": "1.0.0", "dependencies": {"leaf": "file:vendor/leaf.tgz"}, "devDependencies": {"kettle": "file:vendor/kettle.tgz"}},
+		` + strings.Join(locked, ",") + `}}`
+	return app
+}
+
+// answering is a folder with a program that answers one call in its own way,
+// and is the machine's for all others.
+func answering(t testing.TB, name, call, answer string) string {
+	t.Helper()
+	dir := reachable(t)
+	text := fmt.Sprintf("#!/bin/sh\nif [ \"$*\" = %q ]; then echo %q; else exec %s \"$@\"; fi\n", call, answer, need.Tool(t, name))
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+const restoresModules = "       Restoring node_modules of the last build"
+
+func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testing.T) {
+	need.Tool(t, "npm")
+	b := newBench(t, nil)
+	build := func(t *testing.T, b *bench, env map[string]string, more map[string]string) bool {
+		app := lockedNode(t, `"start": "node ."`)
+		maps.Copy(app, more)
+		req := b.request(tarOf(t, files(app)...))
+		req.Env = env
+		_, slug := b.build(req)
+		if slug["node_modules/leaf/package.json"].text == "" || slug["node_modules/kettle/package.json"].text != "" {
+			t.Errorf("the slug lacks a dependency, or has one of development:\n%s", b.last)
+		}
+		return strings.Contains(b.last.String(), restoresModules)
+	}
+	if build(t, b, nil, nil) {
+		t.Error("a first build restores something")
+	}
+	if !build(t, b, nil, map[string]string{"index.js": "1"}) || strings.Contains(b.last.String(), "added") {
+		t.Errorf("the second build installs again:\n%s", b.last)
+	}
+	lock := lockedNode(t, "")["package-lock.json"]
+	for name, test := range map[string]struct {
+		env, files map[string]string
+		bin        string
+	}{
+		"the lock file":         {files: map[string]string{"package-lock.json": lock + "\n"}},
+		"package.json":          {files: map[string]string{"package.json": strings.Replace(lockedNode(t, "")["package.json"], "1.0.0", "1.0.1", 1)}},
+		"npm's settings":        {env: map[string]string{"NPM_CONFIG_LEGACY_PEER_DEPS": "true"}},
+		"Node.js":               {bin: answering(t, "node", "--version", "v99.0.0")},
+		"the kind of machine":   {bin: answering(t, "uname", "-sm", "Plan9 mips")},
+		"what the app asks for": {env: map[string]string{"NODE_MODULES_CACHE": "false"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.in(t)
+			if test.bin != "" {
+				cfg := b.cfg
+				cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
+				cfg.MachineEnv["PATH"] = test.bin + ":" + cfg.MachineEnv["PATH"]
+				b.Builder = New(cfg)
+			}
+			if build(t, b, test.env, test.files) {
+				t.Errorf("it has changed, and node_modules is restored:\n%s", b.last)
+			}
+		})
+	}
+}
+
+func TestNodeModulesThatAScriptHasAHandInAreNotKept(t *testing.T) {
+	need.Tool(t, "npm")
+	b := newBench(t, nil)
+	for range 2 {
+		_, slug := b.build(b.request(tarOf(t, files(lockedNode(t, `"postinstall": "date > made"`))...)))
+		if slug["made"].text == "" || strings.Contains(b.last.String(), restoresModules) {
+			t.Errorf("the script has not run:\n%s", b.last)
+		}
+	}
+}
+
+func TestNodeModulesAreKeptWithDevDependenciesForTheScriptsThatBuild(t *testing.T) {
+	need.Tool(t, "npm")
+	b := newBench(t, nil)
+	for n := range 2 {
+		_, slug := b.build(b.request(tarOf(t, files(lockedNode(t, `"build": "ls node_modules > seen"`))...)))
+		if slug["seen"].text != "kettle\nleaf\n" || slug["node_modules/kettle/package.json"].text != "" {
+			t.Errorf("the build saw %q, and has to have kettle, which the slug has not", slug["seen"].text)
+		}
+		if got := strings.Contains(b.last.String(), restoresModules); got != (n == 1) {
+			t.Errorf("build %d restores: %t\n%s", n+1, got, b.last)
+		}
+	}
+}
