@@ -1,6 +1,7 @@
 package build
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -37,7 +38,8 @@ func TestALeiningenProjectIsBuiltCachedAndRun(t *testing.T) {
 	}
 	t.Run("again without a network", func(t *testing.T) {
 		b := b.offline(t)
-		b.build(b.request(tarOf(t, moss(project)...)))
+		b.build(b.request(tarOf(t, moss(project, entry{name: "CHANGES"})...)))
+		b.last.has(t, "Compiling moss.core\n")
 		if strings.Contains(b.last.String(), "Retrieving") {
 			t.Errorf("the second build fetches again:\n%s", b.last)
 		}
@@ -75,11 +77,85 @@ func TestADepsProjectIsBuiltByItsAliasAndRun(t *testing.T) {
 	}
 	t.Run("again without a network", func(t *testing.T) {
 		b := b.offline(t)
-		b.build(b.request(tarOf(t, files...)))
+		b.build(b.request(tarOf(t, append(files, entry{name: "CHANGES"})...)))
+		b.last.has(t, "       Running: clojure -T:build uber\n")
 	})
 	t.Run("without its alias", func(t *testing.T) {
 		b := b.offline(t)
 		b.reject(b.request(tarOf(t, entry{name: "deps.edn", text: "{}"})))
 		b.last.has(t, " !     The app has a deps.edn without an alias :build, and no bin/build: nothing says how to build it.\n")
 	})
+}
+
+// The project brings a Leiningen of its own, which builds at once.
+func TestAClojureBuildIsRestoredForAsLongAsNothingHasChanged(t *testing.T) {
+	need.Tool(t, "javac")
+	b := newBench(t, nil)
+	project := map[string]string{
+		"project.clj": `(defproject moss "1.0" :uberjar-name "moss.jar")`,
+		"bin/lein":    "#!/bin/sh\nmkdir -p target public; date >target/moss.jar; date >public/moss.js\n",
+	}
+	build := func(b *bench, change func(*Request), more map[string]string) (restored bool) {
+		app := maps.Clone(project)
+		maps.Copy(app, more)
+		req := b.request(tarOf(b.t, files(app)...))
+		if change != nil {
+			change(&req)
+		}
+		result, slug := b.build(req)
+		if slug["target/moss.jar"].text == "" || slug["public/moss.js"].text == "" || result.ProcessTypes["web"] != "java -jar target/moss.jar" {
+			b.t.Errorf("the slug is not whole, or starts with %q:\n%s", result.ProcessTypes["web"], b.last)
+		}
+		return strings.Contains(b.last.String(), "-----> Restoring the last build")
+	}
+	vars := func(name, value string) func(*Request) {
+		return func(req *Request) { req.Env = map[string]string{name: value} }
+	}
+	other := func(req *Request) { req.Version = "def456" }
+	if build(b, nil, nil) || !build(b, other, nil) {
+		t.Errorf("the first build restores, or the second does not:\n%s", b.last)
+	}
+	for name, test := range map[string]struct {
+		change func(*Request)
+		files  map[string]string
+	}{
+		"a file":                             {nil, map[string]string{"src/moss.clj": "(ns moss)"}},
+		"a config var":                       {vars("COLOUR", "green"), nil},
+		"a version that the source asks for": {other, map[string]string{"src/moss.clj": `(System/getenv "SOURCE_VERSION")`}},
+		"the Leiningen":                      {nil, map[string]string{"bin/lein": project["bin/lein"] + "exit 0\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := b.in(t)
+			build(b, nil, map[string]string{"src/moss.clj": `(System/getenv "SOURCE_VERSION")`})
+			if build(b, test.change, test.files) {
+				t.Errorf("it has changed, and the last build is restored:\n%s", b.last)
+			}
+		})
+	}
+	t.Run("the kind of machine", func(t *testing.T) {
+		b := b.in(t)
+		build(b, nil, nil)
+		cfg := b.cfg
+		cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
+		cfg.MachineEnv["PATH"] = answering(t, "uname", "-sm", "Plan9 mips") + ":" + cfg.MachineEnv["PATH"]
+		b.Builder = New(cfg)
+		if build(b, nil, nil) {
+			t.Errorf("it has changed, and the last build is restored:\n%s", b.last)
+		}
+	})
+	for name, test := range map[string]struct {
+		change func(*Request)
+		files  map[string]string
+	}{
+		"a library that is a SNAPSHOT": {nil, map[string]string{"project.clj": `(defproject moss "1.0" :uberjar-name "moss.jar" :dependencies [[a "1-SNAPSHOT"]])`}},
+		"a task of the app's own":      {vars("LEIN_BUILD_TASK", "uberjar"), nil},
+		"a program of the app's own":   {nil, map[string]string{"bin/build": "#!/bin/sh\nexec lein\n"}},
+	} {
+		t.Run(name+" is never kept", func(t *testing.T) {
+			b := b.in(t)
+			if build(b, test.change, test.files) || build(b, test.change, test.files) {
+				t.Errorf("it is restored:\n%s", b.last)
+			}
+		})
+	}
 }
