@@ -41,12 +41,14 @@ func Run(t *testing.T, baseURL string, opts Options) {
 	t.Run("page", c.page)
 	t.Run("create and read", c.createAndRead)
 	t.Run("text survives", c.textSurvives)
+	t.Run("white space around", c.whiteSpace)
 	t.Run("update", c.update)
 	t.Run("optimistic concurrency", c.optimistic)
 	t.Run("delete", c.remove)
 	t.Run("pages of a list", c.pages)
 	t.Run("search", c.search)
 	t.Run("invalid input", c.invalidInput)
+	t.Run("invalid email", c.invalidEmail)
 	t.Run("the largest body", c.largest)
 	t.Run("unknown paths and methods", c.unknown)
 	t.Run("X-Cache", func(t *testing.T) { c.cacheHeader(t, opts.Cached) })
@@ -167,13 +169,16 @@ func (a answer) user() (user User, err error) {
 	return user, nil
 }
 
-// wantError is want for answers that are an error with an id.
+// wantError fails the test unless the answer to a request is an error with an id.
 func (c *client) wantError(t testing.TB, status int, id, method, path, body string, header ...string) {
 	t.Helper()
-	a := c.want(t, status, method, path, body, header...)
+	a, err := c.do(method, path, body, header...)
+	if err != nil {
+		t.Fatalf("%s %s %.200s: %v", method, path, body, err)
+	}
 	var e struct{ ID, Message string }
-	if err := json.Unmarshal(a.body, &e); err != nil || e.ID != id || e.Message == "" {
-		t.Errorf("%s %s %s = %v, want an error with id %s and a message", method, path, body, a, id)
+	if err := json.Unmarshal(a.body, &e); err != nil || a.status != status || e.ID != id || e.Message == "" {
+		t.Errorf("%s %s %.200s = %v, want status %d, the id %s and a message", method, path, body, a, status, id)
 	}
 	if got := a.header.Get("Content-Type"); !strings.HasPrefix(got, "application/json") {
 		t.Errorf("%s %s: an error has Content-Type %q", method, path, got)

@@ -21,7 +21,7 @@ func TestAppAtURL(t *testing.T) {
 	}
 	p, server := named(t, "go").built(t), startPostgres(t)
 	up := func(t *testing.T, database string, vars ...string) *dyno {
-		vars = append(vars, "DATABASE_URL="+server.new(t, database).url)
+		vars = append(vars, "DATABASE_URL="+server.url(server.new(t, database).name))
 		p.run(t, p.types["release"], vars...)
 		return p.web(t, vars...).up(t)
 	}

@@ -196,53 +196,6 @@ func (c *client) search(t *testing.T) {
 	}
 }
 
-func (c *client) invalidInput(t *testing.T) {
-	user := c.create(t, "Ada")
-	fine := c.email()
-	for body, want := range map[string]int{
-		`{"email":"` + fine + `"}`:                            422,
-		input(" ", fine):                                      422,
-		input(strings.Repeat("a", 101), fine):                 422,
-		input(strings.Repeat("🌱", 101), fine):                 422,
-		`{"name":null,"email":"` + fine + `"}`:                422,
-		input("a\x7fb", fine):                                 422,
-		input("a\x00b", fine):                                 422,
-		input("a\nb", fine):                                   422,
-		input("Ada", ""):                                      422,
-		input("Ada", "nobody"):                                422,
-		input("Ada", "Ada <"+fine+">"):                        422,
-		input("Ada", strings.Repeat("a", 250)+"@example.com"): 422,
-		`{"name":1,"email":"` + fine + `"}`:                   400,
-		`{"name":"Ada","email":"` + fine + `","admin":true}`:  400,
-		input("Ada", fine) + "{}":                             400,
-		`{"name":`:                                            400,
-		`[]`:                                                  400,
-		"\"\xff\"":                                            400,
-		`{"name":"` + strings.Repeat("a", 1<<17) + `"}`:       413,
-	} {
-		id := map[int]string{422: "invalid_params", 400: "bad_request", 413: "request_too_large"}[want]
-		c.wantError(t, want, id, "POST", "/users", body)
-		c.wantError(t, want, id, "PUT", path(user), body)
-	}
-	// What is looked at first.
-	c.wantError(t, http.StatusNotFound, "not_found", "PUT", "/users/x", "{", "If-Match", `"what"`)
-	c.wantError(t, http.StatusPreconditionFailed, "precondition_failed", "PUT", path(user), "{", "If-Match", `"what"`)
-	c.wantError(t, http.StatusUnprocessableEntity, "invalid_params", "PUT", "/users/9007199254740991", input("", fine))
-
-	if read, _ := c.wantUser(t, http.StatusOK, "GET", path(user), ""); read != user {
-		t.Errorf("invalid input has made %+v of %+v", read, user)
-	}
-}
-
-// largest tests that a body may have 64 KiB and no more.
-func (c *client) largest(t *testing.T) {
-	user := c.create(t, "Ada")
-	body := input("Ada", user.Email)
-	body += strings.Repeat(" ", 64<<10-len(body))
-	c.wantUser(t, http.StatusOK, "PUT", path(user), body)
-	c.wantError(t, http.StatusRequestEntityTooLarge, "request_too_large", "PUT", path(user), body+" ")
-}
-
 func (c *client) unknown(t *testing.T) {
 	for _, path := range []string{"/users/0", "/users/-1", "/users/x", "/users/99999999999999999999", "/users/9007199254740991", "/nothing"} {
 		c.wantError(t, http.StatusNotFound, "not_found", "GET", path, "")

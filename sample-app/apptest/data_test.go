@@ -3,6 +3,7 @@ package apptest
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,17 +32,25 @@ func startPostgres(t *testing.T) *postgres {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
+	certify(t, nil).write(t, p.dir)
+	const access = "host all app all trust\nhostssl all secured all scram-sha-256\n"
+	if err := os.WriteFile(p.dir+"/pg/pg_hba.conf", []byte(access), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	p.start(t)
+	(&database{p, "postgres"}).must(t, "CREATE ROLE secured SUPERUSER LOGIN PASSWORD '"+databaseSecret+"'")
 	return p
 }
 
+// url is where a database is found, in TLS where the client likes.
 func (p *postgres) url(database string) string {
 	return "postgres://app@127.0.0.1:" + p.port + "/" + database
 }
 
 func (p *postgres) start(t *testing.T) {
 	t.Helper()
-	p.server = start(p.owner, nil, "/", p.program, "-D", p.dir+"/pg", "-p", p.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off")
+	p.server = start(p.owner, nil, "/", p.program, "-D", p.dir+"/pg", "-p", p.port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off",
+		"-c", "ssl=on", "-c", "ssl_cert_file="+p.dir+"/cert.pem", "-c", "ssl_key_file="+p.dir+"/key.pem")
 	await(t, p.server, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, p.url("postgres"))
 		if err == nil {
@@ -60,22 +69,37 @@ func (p *postgres) crash(t *testing.T) {
 // database is an app's.
 type database struct {
 	*postgres
-	url string
+	name string
+}
+
+// plain is where it is found without TLS.
+func (d *database) plain() string { return d.url(d.name) + "?sslmode=disable" }
+
+// secured is where it is found as on Heroku: with a password, and in TLS with a
+// certificate that nobody signed.
+func (d *database) secured() string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword("secured", databaseSecret), Host: "127.0.0.1:" + d.port, Path: d.name, RawQuery: "sslmode=require"}
+	return u.String()
 }
 
 // new makes an empty one.
 func (p *postgres) new(t *testing.T, name string) *database {
 	t.Helper()
-	admin := &database{p, p.url("postgres")}
-	if _, err := admin.connect(t).Exec(t.Context(), "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+	(&database{p, "postgres"}).must(t, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize())
+	return &database{p, name}
+}
+
+// must runs a statement.
+func (d *database) must(t *testing.T, sql string) {
+	t.Helper()
+	if _, err := d.connect(t).Exec(t.Context(), sql); err != nil {
 		t.Fatal(err)
 	}
-	return &database{p, p.url(name)}
 }
 
 func (d *database) connect(t *testing.T) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), d.url+"?application_name=apptest")
+	conn, err := pgx.Connect(t.Context(), d.url(d.name)+"?application_name=apptest")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,10 +120,11 @@ func (d *database) lock(t *testing.T, user User) (release func()) {
 	return func() { tx.Rollback(context.Background()) }
 }
 
-// The passwords of the cache's users, which no log may show.
+// Passwords, which no log may show.
 const (
-	writerSecret = "s3cret-of-the-writer"
-	readerSecret = "s3cret-of-the-reader"
+	databaseSecret = "s3cret/of:the@database"
+	writerSecret   = "s3cret-of-the-writer"
+	readerSecret   = "s3cret-of-the-reader"
 )
 
 // cacheServer is a Redis that can be killed and started again where it was.
@@ -113,18 +138,13 @@ type cacheServer struct {
 
 func startRedis(t *testing.T) *cacheServer {
 	c := &cacheServer{owner: t, port: freePort(t), tls: freePort(t), dir: dir(t)}
-	pair := certify(t, nil)
-	for name, text := range map[string][]byte{"cert.pem": pair.cert, "key.pem": pair.key} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	certify(t, nil).write(t, c.dir)
 	c.start(t)
 	return c
 }
 
-// url is where a user finds it, by itself or in TLS with a certificate that
-// nobody signed.
+// url is where a user, or the default one of no name, finds it: by itself or in
+// TLS with a certificate that nobody signed.
 func (c *cacheServer) url(user, secret string, tls bool) string {
 	if tls {
 		return fmt.Sprintf("rediss://%s:%s@127.0.0.1:%s", user, secret, c.tls)
@@ -141,7 +161,7 @@ func (c *cacheServer) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.server = start(c.owner, nil, "/", need.Tool(t, "redis-server"), filepath.Join(c.dir, "redis.conf"))
-	c.admin = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + c.port, Username: "default", Password: writerSecret, MaxRetries: -1})
+	c.admin = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + c.port, Username: "default", Password: writerSecret, ClientName: "apptest", MaxRetries: -1})
 	c.owner.Cleanup(func() { c.admin.Close() })
 	await(t, c.server, func(ctx context.Context) error { return c.admin.Ping(ctx).Err() })
 }

@@ -11,6 +11,8 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -22,10 +24,13 @@ import (
 
 const kafkaPrefix = "niwa-1."
 
-// broker is a Kafka that wants certificates. It is not there until it starts.
+// broker is a Kafka that wants certificates. It is not there until it starts,
+// and can be stopped and started again where it was.
 type broker struct {
-	port              string
-	ca, server, owner pair
+	owner              *testing.T // the test that it lasts for
+	port, dir          string
+	ca, server, client pair
+	cluster            *kfake.Cluster
 }
 
 // pair is a certificate and its key, in PEM.
@@ -67,6 +72,22 @@ func certify(t *testing.T, issuer *pair) pair {
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), der, key}
 }
 
+// write puts cert.pem and key.pem into a folder of the servers' user.
+func (p pair) write(t *testing.T, dir string) {
+	t.Helper()
+	for name, text := range map[string][]byte{"cert.pem": p.cert, "key.pem": p.key} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if os.Geteuid() == 0 {
+			if err := os.Chown(path, nobody, nobody); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (p pair) tls(t *testing.T) tls.Certificate {
 	t.Helper()
 	c, err := tls.X509KeyPair(p.cert, p.key)
@@ -78,16 +99,16 @@ func (p pair) tls(t *testing.T) tls.Certificate {
 
 func newBroker(t *testing.T) *broker {
 	ca := certify(t, nil)
-	return &broker{freePort(t), ca, certify(t, &ca), certify(t, &ca)}
+	return &broker{owner: t, port: freePort(t), dir: dir(t), ca: ca, server: certify(t, &ca), client: certify(t, &ca)}
 }
 
 // env is what Heroku tells an app. One of the brokers is never there.
 func (b *broker) env() []string {
 	return []string{"KAFKA_URL=kafka+ssl://127.0.0.1:1,kafka+ssl://127.0.0.1:" + b.port, "KAFKA_PREFIX=" + kafkaPrefix,
-		"KAFKA_TRUSTED_CERT=" + string(b.ca.cert), "KAFKA_CLIENT_CERT=" + string(b.owner.cert), "KAFKA_CLIENT_CERT_KEY=" + string(b.owner.key)}
+		"KAFKA_TRUSTED_CERT=" + string(b.ca.cert), "KAFKA_CLIENT_CERT=" + string(b.client.cert), "KAFKA_CLIENT_CERT_KEY=" + string(b.client.key)}
 }
 
-// start brings it up with the topic.
+// start brings it up with the topic, and what it has held before.
 func (b *broker) start(t *testing.T) {
 	t.Helper()
 	trusted := x509.NewCertPool()
@@ -96,13 +117,16 @@ func (b *broker) start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cluster, err := kfake.NewCluster(kfake.Ports(port), kfake.SeedTopics(3, kafkaPrefix+"users"),
+	b.cluster, err = kfake.NewCluster(kfake.Ports(port), kfake.SeedTopics(3, kafkaPrefix+"users"), kfake.DataDir(b.dir),
 		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{b.server.tls(t)}, ClientCAs: trusted, ClientAuth: tls.RequireAndVerifyClientCert}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cluster.Close)
+	b.owner.Cleanup(b.cluster.Close)
 }
+
+// stop ends it, and all connections with it.
+func (b *broker) stop() { b.cluster.Close() }
 
 // event is a record as an app wrote it.
 type event struct {
@@ -125,7 +149,7 @@ func (b *broker) read(t *testing.T) *topic {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers("127.0.0.1:"+b.port), kgo.ConsumeTopics(kafkaPrefix+"users"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-		kgo.DialTLSConfig(&tls.Config{Certificates: []tls.Certificate{b.owner.tls(t)}, InsecureSkipVerify: true}))
+		kgo.DialTLSConfig(&tls.Config{Certificates: []tls.Certificate{b.client.tls(t)}, InsecureSkipVerify: true}))
 	if err != nil {
 		t.Fatal(err)
 	}

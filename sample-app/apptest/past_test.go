@@ -104,7 +104,9 @@ func (s *site) crashThenChange(t *testing.T, user User) User {
 func (s *site) cacheStorms() []Storm {
 	const while = 150 * time.Millisecond // of changes
 	return []Storm{
-		{Name: "Redis is killed, and restarts with the past", Disturb: func(t *testing.T) {
+		{Name: "Kafka stops, Redis is killed, and they restart with the past", Disturb: func(t *testing.T) {
+			s.broker.stop()
+			defer s.broker.start(t)
 			s.cache.must(t, "save")
 			time.Sleep(while)
 			s.cache.end(t, syscall.SIGKILL)

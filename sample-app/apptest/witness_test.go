@@ -2,6 +2,7 @@ package apptest
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ func (s *site) events(t *testing.T, k *topic) {
 		t.Errorf("updated: %+v, deleted: %+v; want %+v", updated, deleted, user)
 	}
 	s.waits(t, 0)
+	s.withoutBroker(t, k)
 
 	s.first.end(t, syscall.SIGKILL)
 	second := s.at(s.second)
@@ -40,6 +42,22 @@ func (s *site) events(t *testing.T, k *topic) {
 		}
 	}
 	t.Logf("events of %d users, %d of them twice", len(k.byUser), k.twice)
+}
+
+// withoutBroker stops the broker, which no request feels, and starts it again.
+func (s *site) withoutBroker(t *testing.T, k *topic) {
+	s.broker.stop()
+	second := s.at(s.second)
+	user := second.create(t, "Ada")
+	for round := range 5 {
+		began := time.Now()
+		user, _ = second.wantUser(t, http.StatusOK, "PUT", path(user), input(fmt.Sprintf("Ada %d", round), user.Email))
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("without a broker a change takes %v", took)
+		}
+	}
+	s.broker.start(t)
+	k.await(t, "events of changes without a broker", func() bool { return len(k.byUser[user.ID]) == 6 })
 }
 
 // gone asks the truth.

@@ -116,7 +116,8 @@ function input(req) {
     throw badRequest('The body is not JSON in UTF-8.');
   }
   const fields = Object.entries(body ?? []);
-  const fine = ([name, value]) => ['name', 'email'].includes(name) && (value === null || typeof value === 'string');
+  const isText = (value) => typeof value === 'string' && value.isWellFormed(); // without half of a surrogate pair
+  const fine = ([name, value]) => ['name', 'email'].includes(name) && (value === null || isText(value));
   if (typeof body !== 'object' || body === null || Array.isArray(body) || !fields.every(fine)) {
     throw badRequest('Send a JSON object like {"name": "Ada", "email": "ada@example.com"}.');
   }

@@ -5,13 +5,14 @@ import { notFound, stale, invalid } from './errors.js';
 const time = (column) => `to_char(${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS ${column}`;
 const COLUMNS = `id, name, email, version, ${time('created_at')}, ${time('updated_at')}`;
 
-const ATOM = String.raw`[^\s\p{Cc}@"(),.:;<>[\\\]]+`;
+const SPACE_AROUND = /^\p{White_Space}+|(?<!\p{White_Space})\p{White_Space}+$/gu;
+const ATOM = String.raw`[^\p{Z}\p{Cc}@"(),.:;<>[\\\]]+`;
 const EMAIL = new RegExp(`^${ATOM}(\\.${ATOM})*@${ATOM}(\\.${ATOM})*$`, 'u');
 
 // clean returns a name and an email as they are stored, or throws what is wrong
 // with them.
 export function clean(input) {
-  const [name, email] = [input.name, input.email].map((text) => (text ?? '').replace(/^\p{White_Space}+|\p{White_Space}+$/gu, ''));
+  const [name, email] = [input.name, input.email].map((text) => (text ?? '').replace(SPACE_AROUND, ''));
   if (name === '') throw invalid('name is required');
   if ([...name].length > 100) throw invalid('name is longer than 100 characters');
   if (/\p{Cc}/u.test(name)) throw invalid('name holds a control character');

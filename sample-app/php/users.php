@@ -6,7 +6,7 @@ declare(strict_types=1);
 final class Input
 {
     public const CONTROL = '/\p{Cc}/u';
-    private const ATOM = '[^\s\p{Z}\p{Cc}@"(),.:;<>\[\\\\\]]++';
+    private const ATOM = '[^\p{Z}\p{Cc}@"(),.:;<>\[\\\\\]]++';
     private const SPACE = '[\x09-\x0d\x20\x{85}\p{Z}]';
 
     // Returns the two as they are stored, or throws what is wrong with them.

@@ -159,7 +159,11 @@ def body() -> dict:
     if not isinstance(given, dict) or not given.keys() <= {"name", "email"}:
         raise bad_request('Send a JSON object like {"name": "Ada", "email": "ada@example.com"}.')
     fields = [given.get(name) for name in ("name", "email")]
-    if not all(field is None or isinstance(field, str) for field in fields):
+    if not all(field is None or is_text(field) for field in fields):
         raise bad_request("name and email are texts.")
-    # Half of a surrogate pair is no character.
-    return clean(*(re.sub("[\ud800-\udfff]", "\ufffd", field or "") for field in fields))
+    return clean(*(field or "" for field in fields))
+
+
+def is_text(value: object) -> bool:
+    """Half of a surrogate pair is none."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)

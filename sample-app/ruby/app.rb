@@ -18,6 +18,7 @@ require_relative "users"
 class App < Sinatra::Base
   MAX_BIGINT = (2**63) - 1
   MAX_BODY = 64 * 1024 # bytes
+  ESCAPE = /\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD]([89a-fA-F])..|\\./ # a surrogate pair, half of one, or else
   PAGE = File.read(File.join(__dir__, "page.html"))
   METHODS = { "/" => "GET, HEAD", "/health" => "GET, HEAD", "/metrics" => "GET, HEAD",
               "/users" => "GET, HEAD, POST", "/users/{id}" => "GET, HEAD, PUT, DELETE" }.freeze
@@ -177,11 +178,12 @@ class App < Sinatra::Base
     fields = given.values_at("name", "email").map { |field| field.nil? ? "" : field }
     raise ApiError.bad_request("name and email are texts.") unless fields.all?(String)
 
-    Input.clean(*fields.map { |field| field.scrub("\ufffd") }) # half of a surrogate pair is no character
+    Input.clean(*fields)
   end
 
+  # Half of a surrogate pair is no character; the library would make another of it.
   def parse(text)
-    raise JSON::ParserError unless text.valid_encoding?
+    raise JSON::ParserError if !text.valid_encoding? || text.scan(ESCAPE).flatten.any?
 
     JSON.parse(text)
   rescue JSON::ParserError

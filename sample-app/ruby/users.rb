@@ -8,7 +8,7 @@ require_relative "outbox"
 # What a client says of a user, and looks for.
 module Input
   CONTROL = /\p{Cc}/
-  ATOM = /[^[:space:]\p{Cc}@"(),.:;<>\[\\\]]+/
+  ATOM = /[^\p{Z}\p{Cc}@"(),.:;<>\[\\\]]+/
   EMAIL = /\A#{ATOM}(\.#{ATOM})*@#{ATOM}(\.#{ATOM})*\z/
 
   module_function

@@ -6,7 +6,7 @@ libraryDependencies ++= Seq(
   "com.lihaoyi" %% "cask" % "0.11.3",
   "com.lihaoyi" %% "upickle" % "4.1.0",
   "org.postgresql" % "postgresql" % "42.7.14",
-  "com.zaxxer" % "HikariCP" % "7.1.0",
+  "org.apache.commons" % "commons-dbcp2" % "2.14.0",
   "redis.clients" % "jedis" % "8.0.2",
   ("org.apache.kafka" % "kafka-clients" % "4.4.0") // 10 MB to compress events, which are small and go one at a time
     .exclude("com.github.luben", "zstd-jni")

@@ -9,10 +9,11 @@
 (defn control? [text] (boolean (re-find #"\p{Cc}" text)))
 (defn bytes-of [^String text] (count (.getBytes text StandardCharsets/UTF_8)))
 
-(defn- trim [text] (str/replace text #"^\p{IsWhite_Space}+|\p{IsWhite_Space}+$" ""))
+(defn- trim [text] (str/replace text #"^\p{IsWhite_Space}+|(?<!\p{IsWhite_Space})\p{IsWhite_Space}+$" ""))
 
 (def ^:private address
-  (let [atoms "[\\w!#$%&'*+/=?^`{|}~\\P{ASCII}-]+(\\.[\\w!#$%&'*+/=?^`{|}~\\P{ASCII}-]+)*"]
+  (let [atom #"[^\p{Z}\p{Cc}@\"(),.:;<>\[\\\]]+"
+        atoms (str atom "(\\." atom ")*")]
     (re-pattern (str atoms "@" atoms))))
 
 (defn clean
@@ -24,7 +25,7 @@
       (< 100 (.codePointCount name 0 (count name))) (errors/invalid "name is longer than 100 characters")
       (control? name) (errors/invalid "name holds a control character")
       (= email "") (errors/invalid "email is required")
-      (or (< 254 (bytes-of email)) (control? email) (not (re-matches address email)))
+      (or (< 254 (bytes-of email)) (not (re-matches address email)))
       (errors/invalid "email is not an address like user@example.com")
       :else {:name name :email email})))
 
@@ -35,9 +36,14 @@
 
 (defn- read-json [text]
   (try
-    (json/read-str (str/replace text #"[ \t\r\n]+$" "") :extra-data-fn json/on-extra-throw)
+    (json/read-str (str/replace text #"(?<![ \t\r\n])[ \t\r\n]+$" "") :extra-data-fn json/on-extra-throw)
     (catch Exception _ nil)
     (catch StackOverflowError _ nil))) ; it is nested too deep to be one of a user
+
+(defn- text?
+  "Half of a surrogate pair is none."
+  [value]
+  (and (string? value) (.canEncode (.newEncoder StandardCharsets/UTF_8) ^String value)))
 
 (defn parse
   "Reads a body, or says what is wrong with it."
@@ -45,6 +51,6 @@
   (let [object (read-json (decode body))]
     (when-not (and (map? object)
                    (every? #{"name" "email"} (keys object))
-                   (every? #(or (nil? %) (string? %)) (vals object)))
+                   (every? #(or (nil? %) (text? %)) (vals object)))
       (errors/bad-request "Send one JSON object like {\"name\": \"Ada\", \"email\": \"ada@example.com\"}."))
     (clean object)))

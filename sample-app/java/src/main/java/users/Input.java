@@ -11,9 +11,10 @@ import java.util.regex.Pattern;
 
 /** What a client may say of a user, as it is stored. */
 record Input(String name, String email) {
-    private static final Pattern SPACE_AROUND = Pattern.compile("^\\p{IsWhite_Space}+|\\p{IsWhite_Space}+$");
+    private static final Pattern SPACE_AROUND = Pattern.compile("^\\p{IsWhite_Space}+|(?<!\\p{IsWhite_Space})\\p{IsWhite_Space}+$");
     private static final Pattern CONTROL = Pattern.compile("\\p{Cc}");
-    private static final String ATOMS = "[\\w!#$%&'*+/=?^`{|}~\\P{ASCII}-]+(\\.[\\w!#$%&'*+/=?^`{|}~\\P{ASCII}-]+)*";
+    private static final String ATOM = "[^\\p{Z}\\p{Cc}@\"(),.:;<>\\[\\\\\\]]+";
+    private static final String ATOMS = ATOM + "(\\." + ATOM + ")*";
     private static final Pattern ADDRESS = Pattern.compile(ATOMS + "@" + ATOMS);
 
     /** Reads a body, or says what is wrong with it. */
@@ -21,14 +22,14 @@ record Input(String name, String email) {
         JsonObject object;
         try {
             String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body)).toString();
-            object = Json.GSON.fromJson(text, JsonObject.class);
+            object = text.startsWith("\ufeff") ? null : Json.GSON.fromJson(text, JsonObject.class); // Gson takes a byte order mark
         } catch (CharacterCodingException e) {
             throw ApiError.badRequest("The body is not UTF-8.");
         } catch (JsonParseException e) {
             throw ApiError.badRequest("Send one JSON object like {\"name\": \"Ada\", \"email\": \"ada@example.com\"}.");
         }
         if (object == null) {
-            throw ApiError.badRequest("The body is empty.");
+            throw ApiError.badRequest("The body is no JSON object.");
         }
         String name = "";
         String email = "";
@@ -47,7 +48,8 @@ record Input(String name, String email) {
         if (value.isJsonNull()) {
             return "";
         }
-        if (!value.isJsonPrimitive() || !value.getAsJsonPrimitive().isString()) {
+        if (!value.isJsonPrimitive() || !value.getAsJsonPrimitive().isString()
+                || !StandardCharsets.UTF_8.newEncoder().canEncode(value.getAsString())) { // half of a surrogate pair
             throw ApiError.badRequest(field.getKey() + " is no text.");
         }
         return value.getAsString();
@@ -67,7 +69,7 @@ record Input(String name, String email) {
         if (in.email.isEmpty()) {
             throw ApiError.invalid("email is required");
         }
-        if (bytes(in.email) > 254 || hasControl(in.email) || !ADDRESS.matcher(in.email).matches()) {
+        if (bytes(in.email) > 254 || !ADDRESS.matcher(in.email).matches()) {
             throw ApiError.invalid("email is not an address like user@example.com");
         }
         return in;

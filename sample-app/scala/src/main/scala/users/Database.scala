@@ -1,11 +1,12 @@
 package users
 
-import com.zaxxer.hikari.{HikariConfig, HikariDataSource}
 import java.net.URI
 import java.nio.charset.StandardCharsets.UTF_8
 import java.sql.{Connection, ResultSet}
-import java.time.{Instant, OffsetDateTime}
+import java.time.{Duration, Instant, OffsetDateTime}
 import javax.sql.DataSource
+import org.apache.commons.dbcp2.{DataSourceConnectionFactory, PoolableConnection, PoolableConnectionFactory, PoolingDataSource}
+import org.apache.commons.pool2.impl.{GenericObjectPool, GenericObjectPoolConfig}
 import org.postgresql.ds.PGSimpleDataSource
 import scala.util.{Try, Using}
 
@@ -27,16 +28,21 @@ object Database:
     source
   }.getOrElse(sys.error("DATABASE_URL is not a postgres:// URL")) // the failure would show the password
 
-  /** The connections of all requests. An essential-0 database takes 20, and
+  /** The connections of all requests: who comes first has one first, and hears
+    * at once where there is none to be had. An essential-0 database takes 20, and
     * while a release is rolled out two dynos share them. The outbox has one more.
     */
-  def pool(source: DataSource): HikariDataSource =
-    val config = HikariConfig()
-    config.setDataSource(source)
-    config.setMaximumPoolSize(8)
-    config.setConnectionTimeout(3_000) // ms
-    config.setInitializationFailTimeout(-1) // it serves, Postgres or no Postgres
-    HikariDataSource(config)
+  def pool(source: DataSource): PoolingDataSource[PoolableConnection] =
+    val config = GenericObjectPoolConfig[PoolableConnection]()
+    config.setMaxTotal(8)
+    config.setMaxIdle(8)
+    config.setMaxWait(Duration.ofSeconds(10))
+    config.setFairness(true)
+    config.setJmxEnabled(false)
+    val factory = PoolableConnectionFactory(DataSourceConnectionFactory(source), null)
+    val pool = GenericObjectPool(factory, config)
+    factory.setPool(pool)
+    PoolingDataSource(pool)
 
   extension (db: DataSource)
     def connected[T](work: Connection ?=> T): T = Using.resource(db.getConnection)(work(using _))

@@ -3,30 +3,30 @@ package users
 import java.nio.ByteBuffer
 import java.nio.charset.CharacterCodingException
 import java.nio.charset.StandardCharsets.UTF_8
+import scala.util.Try
 
 /** What a client may say of a user, as it is stored. */
 final case class Input(name: String, email: String)
 
 object Input:
-  private val spaceAround = raw"^\p{IsWhite_Space}+|\p{IsWhite_Space}+$$".r
+  private val spaceAround = raw"^\p{IsWhite_Space}+|(?<!\p{IsWhite_Space})\p{IsWhite_Space}+$$".r
   private val control = raw"\p{Cc}".r
   private val address =
-    val atoms = raw"""[^\s\p{Cc}()<>\[\]:;@\\,."]+(\.[^\s\p{Cc}()<>\[\]:;@\\,."]+)*"""
-    s"$atoms@$atoms".r
+    val atom = raw"""[^\p{Z}\p{Cc}@"(),.:;<>\[\\\]]+"""
+    raw"$atom(\.$atom)*@$atom(\.$atom)*".r
 
   /** Reads a body, or says what is wrong with it. */
   def parse(body: Array[Byte]): Input =
     val text =
       try UTF_8.newDecoder.decode(ByteBuffer.wrap(body)).toString
       catch case _: CharacterCodingException => throw ApiError.badRequest("The body is not UTF-8.")
-    val fields =
-      try ujson.read(text).obj
-      catch case _: ujson.ParsingFailedException | _: ujson.Value.InvalidData =>
-        throw ApiError.badRequest("""Send one JSON object like {"name": "Ada", "email": "ada@example.com"}.""")
+    val fields = Try(ujson.read(text)).toOption.flatMap(_.objOpt).getOrElse {
+      throw ApiError.badRequest("""Send one JSON object like {"name": "Ada", "email": "ada@example.com"}.""")
+    }
     for field <- fields.keys if field != "name" && field != "email" do
       throw ApiError.badRequest(s"A user has a name and an email, and no \"$field\".")
     def field(name: String) = fields.getOrElse(name, ujson.Null) match
-      case ujson.Str(value) => String(value.getBytes(UTF_8), UTF_8) // without half a character
+      case ujson.Str(value) if UTF_8.newEncoder.canEncode(value) => value // without half of a surrogate pair
       case ujson.Null => ""
       case _ => throw ApiError.badRequest(s"$name is no text.")
     clean(field("name"), field("email"))

@@ -40,7 +40,7 @@ object Main:
     val port = env.getOrElse("PORT", "5000").toInt
     val server = Undertow.builder
       .addHttpListener(port, "0.0.0.0", observer.around(requests))
-      .setWorkerThreads(24) // so few wait for one of 8 connections that each gets it in time
+      .setWorkerThreads(24) // more than there are connections: a request may wait for who trusts an old epoch
       .setServerOption(UndertowOptions.MAX_ENTITY_SIZE, Long.box(1 << 20)) // beyond it the connection is cut
       .setServerOption(UndertowOptions.NO_REQUEST_TIMEOUT, Int.box(90_000)) // ms, longer than the router keeps connections
       .build
