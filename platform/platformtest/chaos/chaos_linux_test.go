@@ -31,9 +31,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestChaos has a platform of processes lose what a SIGKILL takes of it, 40
-// times. make chaos does it as often as one likes, with other seeds, and with
-// containers.
+// TestChaos has a platform of processes, and one of containers, lose what a
+// SIGKILL takes of them, 40 times each. make chaos does it as often as one
+// likes, with other seeds.
 func TestChaos(t *testing.T) {
 	need.Root(t)
 	need.Tool(t, "git")
@@ -41,7 +41,7 @@ func TestChaos(t *testing.T) {
 	postgres, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	need.Tool(t, "initdb", postgres...)
 	app := build(t)
-	for _, runtime := range strings.Fields(cmp.Or(os.Getenv("RUNTIME"), "process")) {
+	for _, runtime := range strings.Fields(cmp.Or(os.Getenv("RUNTIME"), "process docker")) {
 		t.Run(runtime, func(t *testing.T) {
 			if runtime == "docker" {
 				need.Tool(t, "dockerd")
