@@ -59,6 +59,11 @@ func (r *fakeRunner) Adopt(context.Context, dyno.Spec) (string, error) {
 	return "", errors.New("no such dyno")
 }
 
+func (r *fakeRunner) Accepts(_ context.Context, id string) bool {
+	d := r.find(id)
+	return d != nil && d.ln != nil
+}
+
 func (r *fakeRunner) Sweep(context.Context) error { return nil }
 
 func (r *fakeRunner) Memory(context.Context, string) (int64, error) { return 0, nil }

@@ -4,7 +4,10 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,24 +16,42 @@ import (
 	"niwa/platform/platformtest/need"
 )
 
-// lockedNode is an app with a dependency and one of development, which come in
-// vendor as npm packs them, and are locked.
+// npmPack is a package as npm packs it, and what a lock file says of it.
+func npmPack(t testing.TB, name string) (pack, integrity string) {
+	t.Helper()
+	pack = gzipped(t, tarOf(t, entry{name: "package/package.json", text: `{"name": "` + name + `", "version": "1.0.0"}`})).String()
+	sum := sha512.Sum512([]byte(pack))
+	return pack, "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// npmMirror is a registry of one package, as the npm of a machine is told of it.
+func npmMirror(t testing.TB) func(*Config) {
+	leaf, _ := npmPack(t, "leaf")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/npm/leaf/-/leaf-1.0.0.tgz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, leaf) })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return func(c *Config) {
+		delete(c.MachineEnv, "npm_config_registry")
+		c.MachineEnv["NPM_CONFIG_REGISTRY"] = server.URL + "/npm/"
+	}
+}
+
+// lockedNode is an app with a dependency of the registry, and one of development
+// in its folder vendor, both locked.
 func lockedNode(t testing.TB, scripts string) map[string]string {
 	t.Helper()
-	app := map[string]string{"package.json": `{"name": "tea", "version": "1.0.0", "scripts": {` + scripts + `},
-		"dependencies": {"leaf": "file:vendor/leaf.tgz"}, "devDependencies": {"kettle": "file:vendor/kettle.tgz"}}`}
-	var locked []string
-	for name, dev := range map[string]bool{"leaf": false, "kettle": true} {
-		pack := gzipped(t, tarOf(t, entry{name: "package/package.json", text: `{"name": "` + name + `", "version": "1.0.0"}`})).String()
-		sum := sha512.Sum512([]byte(pack))
-		app["vendor/"+name+".tgz"] = pack
-		locked = append(locked, fmt.Sprintf(`"node_modules/%s": {"version": "1.0.0", "resolved": "file:vendor/%[1]s.tgz", "integrity": "sha512-%s", "dev": %t}`,
-			name, base64.StdEncoding.EncodeToString(sum[:]), dev))
+	kettle, kettleSum := npmPack(t, "kettle")
+	_, leafSum := npmPack(t, "leaf")
+	const deps = `"dependencies": {"leaf": "1.0.0"}, "devDependencies": {"kettle": "file:vendor/kettle.tgz"}`
+	return map[string]string{
+		"vendor/kettle.tgz": kettle,
+		"package.json":      `{"name": "tea", "version": "1.0.0", "scripts": {` + scripts + `}, ` + deps + `}`,
+		"package-lock.json": `{"name": "tea", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
+			"": {"name": "tea", "version": "1.0.0", ` + deps + `},
+			"node_modules/leaf": {"version": "1.0.0", "resolved": "https://registry.npmjs.org/leaf/-/leaf-1.0.0.tgz", "integrity": "` + leafSum + `"},
+			"node_modules/kettle": {"version": "1.0.0", "resolved": "file:vendor/kettle.tgz", "integrity": "` + kettleSum + `", "dev": true}}}`,
 	}
-	app["package-lock.json"] = `{"name": "tea", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
-		"": {"name": "tea", "version": "1.0.0", "dependencies": {"leaf": "file:vendor/leaf.tgz"}, "devDependencies": {"kettle": "file:vendor/kettle.tgz"}},
-		` + strings.Join(locked, ",") + `}}`
-	return app
 }
 
 // answering is a folder with a program that answers one call in its own way,
@@ -49,7 +70,7 @@ const restoresModules = "       Restoring node_modules of the last build"
 
 func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testing.T) {
 	need.Tool(t, "npm")
-	b := newBench(t, nil)
+	b := newBench(t, npmMirror(t))
 	build := func(t *testing.T, b *bench, env map[string]string, more map[string]string) bool {
 		app := lockedNode(t, `"start": "node ."`)
 		maps.Copy(app, more)
@@ -96,7 +117,7 @@ func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testi
 
 func TestNodeModulesThatAScriptHasAHandInAreNotKept(t *testing.T) {
 	need.Tool(t, "npm")
-	b := newBench(t, nil)
+	b := newBench(t, npmMirror(t))
 	for range 2 {
 		_, slug := b.build(b.request(tarOf(t, files(lockedNode(t, `"postinstall": "date > made"`))...)))
 		if slug["made"].text == "" || strings.Contains(b.last.String(), restoresModules) {
@@ -107,7 +128,7 @@ func TestNodeModulesThatAScriptHasAHandInAreNotKept(t *testing.T) {
 
 func TestNodeModulesAreKeptWithDevDependenciesForTheScriptsThatBuild(t *testing.T) {
 	need.Tool(t, "npm")
-	b := newBench(t, nil)
+	b := newBench(t, npmMirror(t))
 	for n := range 2 {
 		_, slug := b.build(b.request(tarOf(t, files(lockedNode(t, `"build": "ls node_modules > seen"`))...)))
 		if slug["seen"].text != "kettle\nleaf\n" || slug["node_modules/kettle/package.json"].text != "" {

@@ -69,8 +69,10 @@ func packageIndex(t testing.TB) *httptest.Server {
 
 func TestPythonAppIsBuiltOnceAndThenFromTheCache(t *testing.T) {
 	need.Tool(t, "python3")
-	b := newBench(t, nil)
 	index := packageIndex(t)
+	b := newBench(t, func(c *Config) {
+		c.MachineEnv["PIP_INDEX_URL"] = strings.Replace(index.URL, "//", "//ann:s3cret@", 1) + "/simple"
+	})
 	app := func() Request {
 		req := b.request(tarOf(t, files(map[string]string{
 			"requirements.txt": "gardenmoss==1.0.0\n",
@@ -78,7 +80,7 @@ func TestPythonAppIsBuiltOnceAndThenFromTheCache(t *testing.T) {
 			"bin/pre_compile":  "#!/bin/sh\necho \"before: $SEASON\"\n",
 			"bin/post_compile": "#!/bin/sh\npython -c 'import gardenmoss; print(\"after\")'\n",
 		})...))
-		req.Env = map[string]string{"SEASON": "spring", "PIP_INDEX_URL": index.URL + "/simple"}
+		req.Env = map[string]string{"SEASON": "spring"}
 		return req
 	}
 	req := app()
@@ -90,6 +92,9 @@ func TestPythonAppIsBuiltOnceAndThenFromTheCache(t *testing.T) {
 	}
 	b.last.has(t, "-----> Python app detected\n", "before: spring\n", "Successfully installed gardenmoss-1.0.0\n", "after\n",
 		"No Python version was specified")
+	if strings.Contains(b.last.String(), "s3cret") {
+		t.Errorf("the password of the index is shown:\n%s", b.last)
+	}
 	const asks = `gardenmoss; command -v gardenmoss; echo $WEB_CONCURRENCY $PYTHONUNBUFFERED $GUNICORN_CMD_ARGS`
 	home := strings.TrimSpace(b.inDyno(req, "echo $HOME"))
 	if diff := cmp.Diff("green\n"+home+"/.heroku/python/bin/gardenmoss\n2 true --access-logfile -\n", b.inDyno(req, asks)); diff != "" {

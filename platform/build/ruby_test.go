@@ -1,6 +1,7 @@
 package build
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -91,14 +92,45 @@ func TestRubyAppIsBuiltFromVendoredGems(t *testing.T) {
 		t.Errorf("in a dyno: %s", got)
 	}
 
-	delete(app, "vendor/cache/gardenmoss-1.0.0.gem") // it is in the cache now
-	delete(app, "vendor/cache/rake-"+rake+".gem")
+	vendored := maps.Clone(app)
+	maps.DeleteFunc(app, func(name, _ string) bool { return strings.HasPrefix(name, "vendor/") }) // they are in the cache now
 	req = b.request(tarOf(t, files(app)...))
 	b.build(req)
-	b.last.has(t, "Using gardenmoss 1.0.0\n")
+	b.last.has(t, "       Using the gems of the last build")
+	if strings.Contains(b.last.String(), "bundle install") {
+		t.Errorf("the second build installs again:\n%s", b.last)
+	}
 	if got := b.inDyno(req, "gardenmoss"); got != "green\n" {
 		t.Errorf("from the cache the program prints %q", got)
 	}
+	t.Run("another lock file", func(t *testing.T) {
+		b := b.in(t)
+		maps.Copy(vendored, gemfiles(gone, map[string]string{"gardenmoss": "1.0.0"}))
+		_, slug := b.build(b.request(tarOf(t, files(vendored)...)))
+		b.last.has(t, "bundle install\n", "Using gardenmoss 1.0.0\n", "Removing rake (")
+		for name := range slug {
+			if strings.HasPrefix(name, "vendor/bundle/") && strings.Contains(name, "/rake-") {
+				t.Errorf("a gem that is no longer asked for is in the slug: %s", name)
+				break
+			}
+		}
+	})
+	t.Run("other settings", func(t *testing.T) {
+		b := b.in(t)
+		req := b.request(tarOf(t, files(vendored)...))
+		req.Env = map[string]string{"BUNDLE_WITHOUT": "garden"}
+		b.build(req)
+		b.last.has(t, "BUNDLE_WITHOUT=garden", "bundle install\n")
+	})
+	t.Run("another Ruby", func(t *testing.T) {
+		b := b.in(t)
+		cfg := b.cfg
+		cfg.MachineEnv = machineEnv()
+		cfg.MachineEnv["PATH"] = answering(t, "ruby", "-e print RUBY_DESCRIPTION", "ruby 9.9") + ":" + cfg.MachineEnv["PATH"]
+		b.Builder = New(cfg)
+		b.build(b.request(tarOf(t, files(vendored)...)))
+		b.last.has(t, "-----> Discarding the installed gems of the last build: Ruby has changed\n", "Installing gardenmoss 1.0.0\n")
+	})
 }
 
 func TestRubyAppIsBuiltFromAGemServer(t *testing.T) {
@@ -109,12 +141,26 @@ func TestRubyAppIsBuiltFromAGemServer(t *testing.T) {
 	}
 	server := httptest.NewServer(http.FileServer(http.Dir(root)))
 	defer server.Close()
-	b := newBench(t, nil)
-	req := b.request(tarOf(t, files(gemfiles(server.URL, map[string]string{"gardenmoss": "1.0.0"}))...))
-	b.build(req)
-	b.last.has(t, "Installing gardenmoss 1.0.0\n")
-	if got := b.inDyno(req, "gardenmoss"); got != "green\n" {
-		t.Errorf("the program prints %q", got)
+	mirror := strings.Replace(server.URL, "//", "//ann:s3cret@", 1)
+	for name, test := range map[string]struct {
+		source string
+		env    map[string]string
+	}{
+		"that the Gemfile names":   {server.URL, nil},
+		"that is a mirror of this": {gone, map[string]string{"BUNDLE_MIRROR__HTTP://127__0__0__1:1/": mirror}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, func(c *Config) { maps.Copy(c.MachineEnv, test.env) })
+			req := b.request(tarOf(t, files(gemfiles(test.source, map[string]string{"gardenmoss": "1.0.0"}))...))
+			b.build(req)
+			b.last.has(t, "Installing gardenmoss 1.0.0\n")
+			if strings.Contains(b.last.String(), "s3cret") {
+				t.Errorf("the mirror's password is shown:\n%s", b.last)
+			}
+			if got := b.inDyno(req, "gardenmoss"); got != "green\n" {
+				t.Errorf("the program prints %q", got)
+			}
+		})
 	}
 }
 

@@ -290,6 +290,18 @@ func (r *fakeRunner) Adopt(_ context.Context, spec dyno.Spec) (string, error) {
 	return d.addr, nil
 }
 
+func (r *fakeRunner) Accepts(_ context.Context, id string) bool {
+	d := r.find(id)
+	if d == nil || d.addr == "" {
+		return false
+	}
+	conn, err := net.Dial("tcp", d.addr)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
 // Sweep ends what was not adopted.
 func (r *fakeRunner) Sweep(context.Context) error {
 	r.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"niwa/platform"
@@ -181,12 +180,8 @@ func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 	defer deadline.Stop()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
-	cr.mu.Lock()
-	addr := w.dyno.Addr
-	cr.mu.Unlock()
 	for {
-		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			conn.Close()
+		if cr.c.Runner.Accepts(cr.ctx, w.dyno.ID) {
 			return true
 		}
 		select {

@@ -24,6 +24,9 @@ type Runner interface {
 	// One that ended meanwhile is adopted too: Wait says how. An error says
 	// that it is not there, or not whole, and leaves it to Sweep.
 	Adopt(ctx context.Context, spec Spec) (addr string, err error)
+	// Accepts says whether a web dyno accepts connections at its address; one
+	// that somebody else listens at, as far as can be told, is not the dyno's.
+	Accepts(ctx context.Context, id string) bool
 	// Sweep ends and removes all that earlier runners left and nobody has
 	// adopted.
 	Sweep(ctx context.Context) error

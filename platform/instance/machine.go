@@ -30,19 +30,30 @@ func freeMemory() (int64, error) {
 }
 
 // machineEnv is the part of niwa's environment that build programs may see:
-// where programs are, and how this machine reaches package sources. Secrets
-// are not among it, except those that somebody put into a proxy's URL.
+// where programs are, and how this machine reaches package sources: proxies,
+// certificate authorities, and the mirrors and indexes that take the place of
+// public ones. What only holds a secret (NPM_TOKEN, COMPOSER_AUTH,
+// BUNDLE_RUBYGEMS__ORG) is not among it: that is for an app's config vars. A
+// password in the URL of a proxy or a mirror is, and every app can read it.
 func machineEnv() map[string]string {
 	env := map[string]string{}
 	for _, name := range []string{
 		"PATH", "LANG",
 		"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
 		"SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS",
-		"GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOTOOLCHAIN",
-		"npm_config_registry", "NPM_CONFIG_REGISTRY", "YARN_NPM_REGISTRY_SERVER",
-		"PIP_INDEX_URL", "PIP_CERT", "MAVEN_MIRROR_URL",
+		"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOTOOLCHAIN",
+		"npm_config_registry", "NPM_CONFIG_REGISTRY", "COREPACK_NPM_REGISTRY", "YARN_REGISTRY", "YARN_NPM_REGISTRY_SERVER",
+		"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_CERT", "PIPENV_PYPI_MIRROR",
+		"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INSECURE_HOST",
+		"MAVEN_MIRROR_URL",
 	} {
 		if value, ok := os.LookupEnv(name); ok {
+			env[name] = value
+		}
+	}
+	// Bundler has the source in the name: BUNDLE_MIRROR__HTTPS://RUBYGEMS__ORG/.
+	for _, pair := range os.Environ() {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "BUNDLE_MIRROR__") {
 			env[name] = value
 		}
 	}

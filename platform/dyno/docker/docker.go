@@ -71,6 +71,7 @@ type instance struct {
 	spec     dyno.Spec
 	home     *home.Home
 	started  time.Time
+	addr     string    // where a web dyno answers
 	terminal *terminal // nil for a dyno without terminal and input
 	running  bool      // there is something to stop and to wait for
 

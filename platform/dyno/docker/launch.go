@@ -54,10 +54,10 @@ func (r *Runner) launch(ctx context.Context, d *instance) (addr string, err erro
 	if err := r.cfg.Engine.ContainerStart(ctx, containerName(d.spec.ID), container.StartOptions{}); err != nil {
 		return "", err
 	}
-	if addr, err = r.addr(ctx, d); err != nil {
+	if d.addr, err = r.addr(ctx, d); err != nil {
 		return "", err
 	}
-	return addr, r.begin(d)
+	return d.addr, r.begin(d)
 }
 
 // create makes the dyno's container. One of that name was left by a start
@@ -97,6 +97,21 @@ func (r *Runner) addr(ctx context.Context, d *instance) (string, error) {
 		return "", err
 	}
 	return addressOf(info, d.spec.App), nil
+}
+
+// Accepts implements dyno.Runner. Nobody else can listen at a dyno's own
+// address.
+func (r *Runner) Accepts(ctx context.Context, id string) bool {
+	d, ok := r.get(id)
+	if !ok || d.addr == "" {
+		return false
+	}
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.addr)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // addressOf is empty when the container has ended, and has no address any more.
@@ -173,12 +188,12 @@ func (r *Runner) adopt(ctx context.Context, spec dyno.Spec) (addr string, err er
 	if _, err := r.networks.join(ctx, spec.App); err != nil {
 		return "", err
 	}
+	if spec.Web {
+		d.addr = addressOf(info, spec.App)
+	}
 	if err := r.begin(d); err != nil {
 		r.networks.leave(spec.App)
 		return "", err
 	}
-	if !spec.Web {
-		return "", nil
-	}
-	return addressOf(info, spec.App), nil
+	return d.addr, nil
 }

@@ -58,6 +58,9 @@ func TestADynoIsReachedFromThisMachineAndNotFromOtherDynos(t *testing.T) {
 	if got := hear(t, addr); got != "hello\n" {
 		t.Errorf("from this machine it says %q", got)
 	}
+	if !r.Accepts(within(t), victim.ID) || r.Accepts(within(t), uuid.NewString()) {
+		t.Error("it is not told whether a dyno accepts connections")
+	}
 
 	public, private := serving(t, gateway), serving(t, "127.0.0.1")
 	for name, tt := range map[string]struct {

@@ -106,7 +106,7 @@ func (h *host) gaps() []string {
 		gaps = append(gaps, fmt.Sprintf("Dynos see the files and processes of this machine, %s, and their /app is not /app, because there are no namespaces for them: %v%s.", who, h.contained, remedy))
 	}
 	if !h.root {
-		gaps = append(gaps, "All dynos run as niwa's own user, because only root can give each app another.")
+		gaps = append(gaps, "All dynos run as niwa's own user, because only root can give each app another; what is quicker than a dyno to listen on its port is taken for it.")
 	}
 	if h.groups == nil {
 		gaps = append(gaps, fmt.Sprintf("The memory of dynos is looked at each second rather than limited, and none has a share of the CPU, because there are no control groups for them: %v.", h.ungrouped))

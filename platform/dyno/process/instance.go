@@ -22,6 +22,7 @@ import (
 type instance struct {
 	id    string
 	dir   string // Spec.Dir
+	uid   int
 	note  note
 	home  *home.Home
 	group *cgroup.Group // nil where there are none

@@ -164,7 +164,7 @@ func (r *Runner) reserve(spec dyno.Spec, check func(dyno.Spec) error) (*instance
 	if _, err := r.host(); err != nil {
 		return nil, err
 	}
-	d := &instance{id: spec.ID, dir: spec.Dir, done: make(chan struct{})}
+	d := &instance{id: spec.ID, dir: spec.Dir, uid: spec.UID, done: make(chan struct{})}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, other := range r.dynos {

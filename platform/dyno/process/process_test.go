@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -262,6 +263,40 @@ func TestStartRefusesWhatWouldBreakIsolation(t *testing.T) {
 				t.Errorf("folders left: %v", after)
 			}
 		})
+	}
+}
+
+// What is quicker than a dyno to listen on its port belongs to somebody else.
+func TestAPortThatSomebodyElseHasIsNotTheDynos(t *testing.T) {
+	need.Root(t)
+	need.Tool(t, "perl")
+	r, _ := newRunner(t)
+	stdin, goOn := io.Pipe()
+	spec := dyno.Spec{ID: uuid.NewString(), App: uuid.NewString(), UID: uid(0), Slug: dynotest.Slug(t), Web: true, Output: io.Discard, Stdin: stdin,
+		Command: `read line; exec perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(Listen => 5, LocalPort => $ENV{PORT}, ReuseAddr => 1) or die $!; $s->accept while 1'`}
+	addr, err := r.Start(within(t), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Accepts(within(t), spec.ID) {
+		t.Error("it accepts connections where nobody listens")
+	}
+	stranger, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Accepts(within(t), spec.ID) {
+		t.Error("a stranger is taken for it")
+	}
+	stranger.Close()
+	goOn.Close()
+	for ctx := within(t); !r.Accepts(ctx, spec.ID); time.Sleep(5 * time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatal("it listens, and is not believed")
+		}
+	}
+	if err := r.Stop(within(t), spec.ID, limit); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,11 +1,13 @@
 package samples
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,23 +30,58 @@ type sample struct {
 	redis  string // id of the add-on
 }
 
-// newSample has it serve from two web dynos. It goes with the test.
+// newSample has it serve from two web dynos. After the test it has none; its
+// data and what its build has fetched stay for the other runtime's turn.
 func newSample(t *testing.T, p *platformtest.Program, runtime, lang string) *sample {
 	t.Helper()
-	s := &sample{App: p.Create(t, lesson.Name(lang)), client: client.New(p.API, p.Token)}
-	t.Cleanup(func() { must(t, s.client.DestroyApp(context.Background(), s.Name)) })
-	tree, err := sampleapp.Open(lang)
-	must(t, err)
-	must(t, os.CopyFS(s.Dir, tree))
-	if lang == "ruby" && runtime == instance.Docker {
-		s.vendorGems(t)
+	s := &sample{
+		App:    &platformtest.App{Program: p, Name: lesson.Name(lang), Dir: platformtest.Dir(t)},
+		client: client.New(p.API, p.Token),
 	}
-	s.addons(t)
-	s.Push(t)
+	s.provision(t)
+	s.source(t, runtime, lang)
+	s.push(t)
+	t.Cleanup(func() { s.Scale(t, "web", 0) })
 	s.Scale(t, "web", 2)
 	s.Settled(t, 2)
 	s.postdeploy(t)
 	return s
+}
+
+// provision makes what is not there yet of the app and its add-ons, as the
+// lesson does.
+func (s *sample) provision(t *testing.T) {
+	t.Helper()
+	l := lesson.Lesson{Client: s.client, Name: s.Name, Out: t.Output()}
+	for _, step := range []func(context.Context) error{l.Create, l.Database, l.Cache} {
+		must(t, step(t.Context()))
+	}
+	addons, err := s.client.Addons(t.Context(), s.Name)
+	must(t, err)
+	for _, a := range addons {
+		if a.Service.Name == "heroku-redis" {
+			s.redis = a.ID
+		}
+	}
+}
+
+// source makes a repository of the sample's folder.
+func (s *sample) source(t *testing.T, runtime, lang string) {
+	t.Helper()
+	tree, err := sampleapp.Open(lang)
+	must(t, err)
+	must(t, os.CopyFS(s.Dir, tree))
+	platformtest.Git(t, s.Dir, os.Environ(), "init", "-q", "-b", "main")
+	if lang == "ruby" && runtime == instance.Docker {
+		s.vendorGems(t)
+	}
+	s.Commit(t)
+}
+
+// push deploys it, whatever was deployed before.
+func (s *sample) push(t *testing.T) {
+	t.Helper()
+	platformtest.Git(t, s.Dir, s.Environment(t), "push", "-q", "--force", s.Repository(), "main")
 }
 
 // vendorGems has the app bring its gems along: containers have none, and
@@ -59,21 +96,6 @@ func (s *sample) vendorGems(t *testing.T) {
 		t.Fatalf("packing gems: %v\n%s", err, out)
 	}
 	platformtest.Git(t, s.Dir, os.Environ(), "add", "--force", "vendor/cache")
-}
-
-// addons gives the app its database and its cache, as the lesson does.
-func (s *sample) addons(t *testing.T) {
-	t.Helper()
-	l := lesson.Lesson{Client: s.client, Name: s.Name, Out: t.Output()}
-	must(t, l.Database(t.Context()))
-	must(t, l.Cache(t.Context()))
-	addons, err := s.client.Addons(t.Context(), s.Name)
-	must(t, err)
-	for _, a := range addons {
-		if a.Service.Name == "heroku-redis" {
-			s.redis = a.ID
-		}
-	}
 }
 
 // postdeploy runs what app.json has run once in a new app.
@@ -91,6 +113,34 @@ func (s *sample) postdeploy(t *testing.T) {
 		log := s.Log(t, dyno.Name)
 		return log, strings.Contains(log, "Process exited with status 0")
 	})
+}
+
+// watch follows what the platform says of the app. What it returns ends that,
+// and lists what it called an error, by Heroku's codes.
+func (s *sample) watch(t *testing.T) (stop func() []string) {
+	t.Helper()
+	var session struct {
+		URL string `json:"logplex_url"`
+	}
+	if status := s.Call(t, "POST", s.Path()+"/log-sessions", map[string]any{"source": "heroku", "tail": true}, &session); status != 201 {
+		t.Fatalf("following the log: status %d", status)
+	}
+	resp, err := http.Get(session.URL)
+	must(t, err)
+	found := make(chan []string, 1)
+	go func() {
+		var errors []string
+		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+			if line := lines.Text(); strings.Contains(line, "]: at=error ") || strings.Contains(line, "]: Error ") {
+				errors = append(errors, line)
+			}
+		}
+		found <- errors
+	}()
+	return func() []string {
+		_ = resp.Body.Close() // there is no other end
+		return <-found
+	}
 }
 
 // url is where the router serves the app.

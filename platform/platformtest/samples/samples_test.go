@@ -16,8 +16,8 @@ import (
 
 // TestTheSampleOfEachLanguageKeepsItsContractOnEachRuntime has each sample be
 // an ordinary app: with the add-ons of its app.json, pushed as it is, in two
-// dynos behind the router. Whatever the router said in an app's place is not
-// in the document that apptest holds answers against, and fails it.
+// dynos behind the router. Then the same niwa is started with the other
+// runtime, and they are pushed again.
 //
 //	go test ./platform/platformtest/samples -run Sample/docker/ruby -v
 func TestTheSampleOfEachLanguageKeepsItsContractOnEachRuntime(t *testing.T) {
@@ -25,13 +25,13 @@ func TestTheSampleOfEachLanguageKeepsItsContractOnEachRuntime(t *testing.T) {
 	if _, ok := engine.FindRedis(); !ok || len(engine.FindPostgres()) == 0 {
 		need.Reason(t, "needs postgres and redis-server: "+engine.FixPostgres+"; "+engine.FixRedis)
 	}
-	binary := platformtest.Build(t)
+	binary, data := platformtest.Build(t), platformtest.Dir(t)
 	for _, runtime := range []string{instance.Process, instance.Docker} {
 		t.Run(runtime, func(t *testing.T) {
 			if runtime == instance.Docker {
 				imagetest.Engine(t)
 			}
-			p := platformtest.Up(t, binary, platformtest.Dir(t), "--runtime", runtime, "--engines", "native")
+			p := platformtest.Up(t, binary, data, "--runtime", runtime, "--engines", "native")
 			var calm sync.Mutex // one Postgres is killed for all
 			for _, lang := range sampleapp.Languages() {
 				t.Run(lang, func(t *testing.T) {
@@ -43,10 +43,14 @@ func TestTheSampleOfEachLanguageKeepsItsContractOnEachRuntime(t *testing.T) {
 					calm.Lock()
 					defer calm.Unlock()
 					began = time.Now()
+					errors := s.watch(t)
 					apptest.Run(t, s.url(t), apptest.Options{Cached: true, Storms: []apptest.Storm{
 						{Name: "Redis is killed and restarted", Disturb: s.killRedis},
 						{Name: "Postgres is killed and restarted", Disturb: s.killPostgres, Unavailable: true},
 					}})
+					for _, line := range errors() {
+						t.Error(line)
+					}
 					t.Logf("%s is up after %.1f s, and tested in %.1f s", lang, built.Seconds(), time.Since(began).Seconds())
 				})
 			}

@@ -103,7 +103,7 @@ func printed() []gap {
 			seeProcesses, otherTmp, listHome, readApp, changeApp, readPlatform, changePlatform, listPlatform, readEngines, throughLinks, makeFiles,
 			readEnvironment, readMemory, traceProcesses, signalProcesses, throughProc, niwaSockets, linksInSlug, linkedCache,
 		}},
-		{said: "All dynos run as niwa's own user"}, // which is nothing by itself
+		{said: "All dynos run as niwa's own user", attempts: []string{answerForOthers}, sometimes: true},
 		{said: "The memory of dynos is looked at each second", attempts: []string{hogMemory, hogCPU}, sometimes: true},
 		{said: "Nothing limits the number of a dyno's processes", attempts: []string{forkBomb}},
 		{said: "Nothing limits how much of the disk a dyno fills", attempts: []string{fillDisk}},
@@ -176,6 +176,7 @@ const (
 	abstractSocket      = "reach another program's abstract socket"
 	niwaSockets         = "connect to niwa's own sockets"
 	takePorts           = "take the ports that dynos would get"
+	answerForOthers     = "answer requests to another app in its dyno's place"
 	routerConnections   = "keep thousands of connections to the router open"
 	redisConnections    = "use up the connections of another app's Redis"
 	postgresConnections = "use up the connections of Postgres"
