@@ -23,8 +23,8 @@ object Input:
     val fields = Try(ujson.read(text)).toOption.flatMap(_.objOpt).getOrElse {
       throw ApiError.badRequest("""Send one JSON object like {"name": "Ada", "email": "ada@example.com"}.""")
     }
-    for field <- fields.keys if field != "name" && field != "email" do
-      throw ApiError.badRequest(s"A user has a name and an email, and no \"$field\".")
+    if !fields.keys.forall(Set("name", "email")) then
+      throw ApiError.badRequest("A user has a name and an email, and nothing else.")
     def field(name: String) = fields.getOrElse(name, ujson.Null) match
       case ujson.Str(value) if UTF_8.newEncoder.canEncode(value) => value // without half of a surrogate pair
       case ujson.Null => ""
