@@ -24,9 +24,13 @@ fail() {
 	exit 1
 }
 
+# details prints its standard input as details, without the passwords that URLs
+# of package sources may have.
+details() { sed -u -E 's|://[^/@[:space:]]*@|://|g; s/^/       /'; }
+
 # indented COMMAND... runs it with its output as details; its status is the
 # command's.
-indented() { "$@" 2>&1 | sed -u 's/^/       /'; }
+indented() { "$@" 2>&1 | details; }
 
 # in_stack says that this build runs in the stack image, whose languages are
 # there for builds alone: what dynos need of them comes with the slug.

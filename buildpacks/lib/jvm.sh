@@ -116,12 +116,15 @@ proxy_flags() {
 	if [[ $url == *:* ]]; then
 		flags+=("-D$1.proxyPort=${url##*:}")
 	fi
-	local none=${no_proxy:-${NO_PROXY-}}
+	local none
+	none=$(unproxied)
 	if [[ -n $none ]]; then
-		none=$(tr -d '[:space:]' <<<"$none" | sed 's/,/|/g; s/\(^\||\)\./\1*./g')
 		flags+=("-Dhttp.nonProxyHosts=$none")
 	fi
 }
+
+# unproxied prints what NO_PROXY has, as Java has it.
+unproxied() { tr -d '[:space:]' <<<"${no_proxy:-${NO_PROXY-}}" | sed 's/,/|/g; s/\(^\||\)\./\1*./g'; }
 
 # trust PEM keeps a key store of the certificates in a PEM file.
 trust() {
@@ -138,7 +141,7 @@ trust() {
 # colours. A copy of the output stays in cache/build.log.
 indented_jvm() {
 	"$@" 2>&1 </dev/null | sed -u -e '/Picked up JAVA_TOOL_OPTIONS: /d' -e $'s/\033\\[[0-9;]*m//g' |
-		tee "$cache/build.log" | sed -u 's/^/       /'
+		tee "$cache/build.log" | details
 }
 
 # network_hint says what to do where the output speaks of a repository out of
@@ -186,7 +189,7 @@ make_jre() {
 	fi
 	rm -rf "$cache/jre"
 	if ! copy_jre >"$cache/build.log" 2>&1; then
-		sed '/Picked up/d; s/^/       /' "$cache/build.log"
+		sed '/Picked up/d' "$cache/build.log" | details
 		fail "Java for the slug cannot be made of $JAVA_HOME; the lines above say why."
 	fi
 	# Debian's is a link out of the JDK.

@@ -1,11 +1,17 @@
 package build
 
 import (
+	"encoding/pem"
+	"errors"
 	"maps"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"niwa/platform/platformtest/need"
 )
@@ -43,6 +49,22 @@ func TestALeiningenProjectIsBuiltCachedAndRun(t *testing.T) {
 		if strings.Contains(b.last.String(), "Retrieving") {
 			t.Errorf("the second build fetches again:\n%s", b.last)
 		}
+	})
+	t.Run("through a mirror that has more", func(t *testing.T) {
+		mirror := httptest.NewTLSServer(standIn(t, filepath.Join(b.cfg.CacheDir, b.app, "home/.m2/repository")))
+		t.Cleanup(mirror.Close)
+		b := b.offline(t)
+		b.app = uuid.NewString()
+		// Builds see nothing of this test's but their own folder.
+		cache := filepath.Join(b.cfg.CacheDir, b.app)
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: mirror.Certificate().Raw})
+		if err := errors.Join(os.Mkdir(cache, 0o755), os.WriteFile(filepath.Join(cache, "ca.pem"), ca, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		maps.Copy(b.cfg.MachineEnv, map[string]string{"NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": "../cache/ca.pem", "MAVEN_MIRROR_URL": mirror.URL})
+		more := entry{name: "project.clj", text: strings.Replace(project.text, ":dependencies [", `:dependencies [[garden/moss "1"] `, 1)}
+		b.build(b.request(tarOf(t, moss(more)...)))
+		b.last.has(t, "Retrieving garden/moss/1/moss-1.jar from mirror\n")
 	})
 	t.Run("by its own program", func(t *testing.T) {
 		b := b.offline(t)

@@ -59,7 +59,7 @@ func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
 		}
 	})
 	t.Run("through a mirror that has more", func(t *testing.T) {
-		mirror := standIn(t, filepath.Join(b.cfg.CacheDir, b.app, "home/.m2/repository"))
+		mirror := serve(t, standIn(t, filepath.Join(b.cfg.CacheDir, b.app, "home/.m2/repository")))
 		b := b.offline(t)
 		b.app = uuid.NewString() // whose cache is empty
 		b.cfg.MachineEnv["NO_PROXY"], b.cfg.MachineEnv["MAVEN_MIRROR_URL"] = "localhost, 127.0.0.1", mirror

@@ -3,10 +3,11 @@ package build
 import (
 	"archive/zip"
 	"bytes"
+	"crypto/sha1"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,7 +56,8 @@ func (b *bench) says(slug, command string, env map[string]string) string {
 
 // standIn is a Maven repository on this machine: what another build has fetched,
 // and one library that is nowhere else.
-func standIn(t testing.TB, fetched string) string {
+func standIn(t testing.TB, fetched string) http.Handler {
+	t.Helper()
 	var jar bytes.Buffer
 	if err := zip.NewWriter(&jar).Close(); err != nil {
 		t.Fatal(err)
@@ -66,11 +68,11 @@ func standIn(t testing.TB, fetched string) string {
 		"moss-1.pom": "<project><modelVersion>4.0.0</modelVersion><groupId>garden</groupId><artifactId>moss</artifactId><version>1</version></project>",
 		"moss-1.jar": jar.String(),
 	} {
-		mux.HandleFunc("/garden/moss/1/"+name, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+		for suffix, text := range map[string]string{"": text, ".sha1": fmt.Sprintf("%x", sha1.Sum([]byte(text)))} {
+			mux.HandleFunc("/garden/moss/1/"+name+suffix, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
+		}
 	}
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server.URL
+	return mux
 }
 
 // inProfile is what a dyno's environment has of some names after the profile
