@@ -33,7 +33,7 @@
 (defn start
   "Serves. To stop the server waits for requests under way."
   ^Server [handler port]
-  (let [server (Server. ^ThreadPool (QueuedThreadPool. 250))
+  (let [server (Server. ^ThreadPool (QueuedThreadPool. 200)) ; of the 256 threads of a dyno, some of which are the JVM's
         factory (HttpConnectionFactory. (doto (HttpConfiguration.) (.setSendServerVersion false)))
         connector (doto (ServerConnector. server ^"[Lorg.eclipse.jetty.server.ConnectionFactory;" (into-array ConnectionFactory [factory]))
                     (.setPort port)

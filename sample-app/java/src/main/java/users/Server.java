@@ -18,6 +18,7 @@ import org.eclipse.jetty.server.HttpConfiguration;
 import org.eclipse.jetty.server.HttpConnectionFactory;
 import org.eclipse.jetty.server.ServerConnector;
 import org.eclipse.jetty.server.handler.GracefulHandler;
+import org.eclipse.jetty.util.thread.QueuedThreadPool;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,6 +51,7 @@ final class Server {
         config.startup.showJavalinBanner = false;
         config.http.prefer405over404 = true;
         config.jsonMapper(new JavalinGson(Json.GSON, false));
+        config.jetty.threadPool = new QueuedThreadPool(200); // of the 256 threads of a dyno, some of which are the JVM's
         config.jetty.addConnector((server, http) -> connector(server, http, port));
         config.jetty.modifyServer(server -> {
             server.setHandler(new GracefulHandler());
