@@ -8,7 +8,7 @@
 export CGO_ENABLED := 0
 
 MODULES := . sample-app/go
-SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell=' buildpacks sample-app platform/stack platform/platformtest/standin --include='*' 2>/dev/null)
+SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell=' buildpacks sample-app platform/cli platform/stack platform/platformtest/standin --include='*' 2>/dev/null)
 
 .PHONY: build run test lint bench clean
 
@@ -51,6 +51,11 @@ bench:
 .PHONY: bench-starts
 bench-starts:
 	go test -run '^$$' -bench Starts -benchtime 1x -timeout 20m ./platform/platformtest
+
+# How long a first build of each sample takes, and a second one, on both runtimes.
+.PHONY: bench-builds
+bench-builds:
+	go test -run '^$$' -bench Builds -benchtime 1x -timeout 60m ./platform/build
 
 # Deploys while clients keep an app busy:
 #   make bench-deploys REQUESTS=1000000 DEPLOYS=50 RUNTIME=process

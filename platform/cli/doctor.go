@@ -113,8 +113,6 @@ func tools() []tool {
 	return []tool{
 		{[]string{"git"}, []string{"--version"}, "git push, and buildpacks named by a git URL", "install git"},
 		{[]string{"heroku", "npx"}, []string{"--version"}, "niwa heroku", "install Node.js, then npm install --global heroku"},
-		{[]string{"go"}, []string{"version"}, "deploying Go apps, the lesson's among them", "install it from https://go.dev/dl"},
-		{[]string{"node"}, []string{"--version"}, "deploying Node.js apps", "install it from https://nodejs.org"},
 		{[]string{"psql"}, []string{"--version"}, "heroku pg:psql and the pg commands built on it", "install postgresql-client"},
 		{[]string{"redis-cli"}, []string{"--version"}, "looking into Redis by hand (heroku redis:cli does without)", "install redis-tools"},
 	}
@@ -138,7 +136,7 @@ func (t tool) examine(ctx context.Context) finding {
 	return finding{t.names[0], "missing", fmt.Sprintf("disables %s; %s", t.disables, t.get)}
 }
 
-// runtime says what would run dynos, and what builds would miss.
+// runtime says what would run dynos, and what builds would find and miss.
 func runtime(ctx context.Context, opts *options) []finding {
 	name, reason, err := instance.ProbeRuntime(ctx, opts.Runtime, opts.StackBase)
 	if err != nil {
@@ -150,7 +148,7 @@ func runtime(ctx context.Context, opts *options) []finding {
 			findings = append(findings, finding{"builds", "note", strings.TrimSpace(line)})
 		}
 	}
-	return findings
+	return append(findings, languages(ctx, opts, name)...)
 }
 
 // engines says what each data service would run on.

@@ -6,6 +6,11 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"niwa/platform/docker"
+	"niwa/platform/dyno/pid1"
+	"niwa/platform/platformtest/need"
+	"niwa/platform/stack"
 )
 
 // diagnose runs doctor on free ports and returns its lines by subject.
@@ -26,15 +31,14 @@ func diagnose(t *testing.T, env []string, args ...string) (lines map[string]stri
 func TestDoctorSaysWhatIsMissingAndWhatThatDisables(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "git"), "#!/bin/sh\necho git version 9.9\n")
-	write(t, filepath.Join(dir, "node"), "#!/bin/sh\nexit 1\n")
+	write(t, filepath.Join(dir, "psql"), "#!/bin/sh\nexit 1\n")
 	data := filepath.Join(t.TempDir(), "not", "yet")
 	lines, status := diagnose(t, []string{"PATH=" + dir, "DOCKER_HOST=unix:///nowhere/docker.sock"}, "--data", data)
 	want := map[string]string{
 		"git":     "ok: " + dir + "/git (git version 9.9)",
 		"heroku":  "missing: disables niwa heroku",
-		"go":      "missing: disables deploying Go apps",
-		"psql":    "missing: disables heroku pg:psql",
-		"node":    "note: " + dir + "/node is here but does not run",
+		"go":      "missing: disables deploying Go apps; install it from https://go.dev/dl, or --runtime docker",
+		"psql":    "note: " + dir + "/psql is here but does not run",
 		"runtime": "ok: process: no Docker engine answers at unix:///nowhere/docker.sock",
 		"data":    "ok: " + data + " (made at first start)",
 		"disk":    "ok: ",
@@ -80,5 +84,68 @@ func TestDoctorKnowsThatARunningNiwaHoldsItsPorts(t *testing.T) {
 	lines, status := diagnose(t, nil, "--data", data)
 	if status != 0 || !strings.HasPrefix(lines["niwa"], "ok: runs already (pid ") || lines["api"] != "" {
 		t.Errorf("status %d, %v", status, lines)
+	}
+}
+
+func TestDoctorListsTheVersionsThatBuildsFind(t *testing.T) {
+	answer := func(dir, name, said string) { write(t, filepath.Join(dir, name), "#!/bin/sh\necho "+said+"\n") }
+	first, second := t.TempDir(), t.TempDir()
+	answer(first, "ruby", "9.1.0")
+	answer(first, "bundle", "")
+	answer(first, "node", "v9.2.0")
+	answer(first, "python3", "9.13.1")
+	answer(second, "python3.12", "9.12.4")
+	answer(second, "python3.13", "9.13.1") // by another name
+	answer(second, "python3.12-config", "none")
+	answer(second, "php", "9.3.0")
+	answer(second, "composer", "")
+	answer(second, "go", "go9.4")
+	lines, _ := diagnose(t, []string{"PATH=" + first + ":" + second}, "--runtime", "process", "--data", t.TempDir())
+	for what, want := range map[string]string{
+		"ruby":   "ok: 9.1.0 (" + first + "/ruby)",
+		"nodejs": "ok: 9.2.0 (" + first + "/node), without npm",
+		"python": "ok: 9.13.1 (" + first + "/python3), 9.12.4 (" + second + "/python3.12)",
+		"php":    "ok: 9.3.0 (" + second + "/php)",
+		"go":     "ok: 9.4 (" + second + "/go), and others through GOPROXY",
+	} {
+		if lines[what] != want {
+			t.Errorf("%s: %q, want %q", what, lines[what], want)
+		}
+	}
+}
+
+func TestDoctorListsTheVersionsOfTheStackImage(t *testing.T) {
+	needStack(t)
+	lines, status := diagnose(t, nil, "--runtime", "docker", "--data", t.TempDir())
+	for what, want := range map[string]string{
+		"ruby": "ok: 3.1.2 (/usr/bin/ruby)", "python": "ok: 3.11.2 (/usr/bin/python3)", "php": "ok: 8.2.", "java": "ok: 17.0.", "clojure": "ok: Leiningen (/usr/bin/lein)",
+		"nodejs": "ok: ", "go": "ok: 1.",
+	} {
+		if !strings.HasPrefix(lines[what], want) {
+			t.Errorf("%s: %q, want %q", what, lines[what], want)
+		}
+	}
+	if status != 0 {
+		t.Errorf("status %d", status)
+	}
+}
+
+// needStack skips a test where no engine has the stack image.
+func needStack(t *testing.T) {
+	t.Helper()
+	if _, err := pid1.Program(); err != nil {
+		need.Reason(t, "needs a test program without cgo: "+err.Error())
+	}
+	engine, err := docker.Connect(t.Context(), "")
+	if err != nil {
+		need.Reason(t, "needs a running Docker engine")
+	}
+	defer engine.Close()
+	s, err := stack.New(engine, "", t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := s.Missing(t.Context()); err != nil || len(missing) > 0 {
+		need.Reason(t, "needs the stack image: niwa stack build")
 	}
 }

@@ -1,0 +1,136 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+
+	"niwa/platform/docker"
+	containers "niwa/platform/dyno/docker"
+	"niwa/platform/dyno/pid1"
+	"niwa/platform/platformtest/need"
+	"niwa/platform/stack"
+)
+
+// BenchmarkBuilds builds each sample app twice, with an empty cache and with
+// what that build has left in it, on processes and in containers, and prints
+// how long that took. Run it with make bench-builds, for some of them with
+// LANGUAGES="ruby php".
+func BenchmarkBuilds(b *testing.B) {
+	languages := strings.Fields(os.Getenv("LANGUAGES"))
+	if len(languages) == 0 {
+		apps, err := filepath.Glob("../../sample-app/*/app.json")
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, app := range apps {
+			languages = append(languages, filepath.Base(filepath.Dir(app)))
+		}
+	}
+	runtimes := map[string]func(testing.TB) func(*Config){
+		"process": func(testing.TB) func(*Config) { return nil },
+		"docker":  inContainers,
+	}
+	var rows []string
+	for _, lang := range languages {
+		for runtime, change := range runtimes {
+			b.Run(runtime+"/"+lang, func(b *testing.B) {
+				first, second := builtTwice(b, newBench(b, change(b)), lang)
+				rows = append(rows, fmt.Sprintf("%s\t%s\t%.1f s\t%.1f s\t%.1f\t\n", runtime, lang, first.Seconds(), second.Seconds(), float64(first)/float64(second)))
+			})
+		}
+	}
+	slices.Sort(rows)
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(w, "\nruntime\tlanguage\tfirst\tsecond\tratio\t\n%s\n", strings.Join(rows, ""))
+	w.Flush()
+}
+
+func builtTwice(b *testing.B, bench *bench, lang string) (first, second time.Duration) {
+	source := sample(b, lang)
+	timed := func() time.Duration {
+		req := bench.request(bytes.NewReader(source))
+		began := time.Now()
+		if _, err := bench.Build(b.Context(), req); err != nil {
+			b.Fatalf("%v\n%s", err, bench.last)
+		}
+		return time.Since(began)
+	}
+	first = timed()
+	return first, timed()
+}
+
+// sample is the source of a sample app.
+func sample(t testing.TB, lang string) []byte {
+	t.Helper()
+	var app []entry
+	root := filepath.Join("../../sample-app", lang)
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		app = append(app, entry{name: name, text: string(text)})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tarOf(t, app...).Bytes()
+}
+
+// inContainers has builds run in containers of the stack image.
+func inContainers(t testing.TB) func(*Config) {
+	t.Helper()
+	first, err := pid1.Program()
+	if err != nil {
+		need.Reason(t, "needs a test program without cgo: "+err.Error())
+	}
+	engine, err := docker.Connect(t.Context(), uuid.NewString())
+	if err != nil {
+		need.Reason(t, "needs a running Docker engine: "+err.Error())
+	}
+	s, err := stack.New(engine, "", t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := containers.Config{Engine: engine, Dir: filepath.Join(reachable(t), "dynos"), First: first, Shared: stack.Shared()}
+	images, err := s.Ensure(t.Context())
+	tools, toolErr := stack.Toolchains()
+	if err := errors.Join(err, toolErr); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Stack, cfg.Toolchains = images, tools
+	runner, err := containers.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(runner.Close(context.Background()), engine.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return func(c *Config) {
+		c.Runner = runner
+		delete(c.MachineEnv, "PATH")
+		for _, name := range []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"} {
+			if _, ok := c.MachineEnv[name]; ok {
+				c.MachineEnv[name] = stack.CAFile
+			}
+		}
+	}
+}
