@@ -175,8 +175,10 @@ func TestAClojureBuildIsRestoredForAsLongAsNothingHasChanged(t *testing.T) {
 	} {
 		t.Run(name+" is never kept", func(t *testing.T) {
 			b := b.in(t)
-			if build(b, test.change, test.files) || build(b, test.change, test.files) {
-				t.Errorf("it is restored:\n%s", b.last)
+			for range 2 {
+				if build(b, test.change, test.files) {
+					t.Errorf("it is restored:\n%s", b.last)
+				}
 			}
 		})
 	}
