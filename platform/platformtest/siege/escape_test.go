@@ -90,21 +90,21 @@ func table(all []escape.Attempt) string {
 // gap is something that dynos are not kept from, and attempts that show it.
 type gap struct {
 	said      string // how the sentence begins
-	attempts  []string
-	sometimes bool // it may happen that none succeeds
+	attempts  []string // one of them succeeds, or more
+	sometimes []string // and these, as it happens
 }
 
 // printed are the gaps that niwa may tell of when it starts.
 func printed() []gap {
 	return []gap{
-		{said: "Dynos share this machine's network", attempts: []string{askDyno, abstractSocket, takePorts, routerConnections}},
+		{said: "Dynos share this machine's network", attempts: []string{askDyno, abstractSocket, routerConnections}, sometimes: []string{takePorts}},
 		{said: "Dynos see the files and processes of this machine, as far as their users may", attempts: []string{seeProcesses, otherTmp, listHome}},
 		{said: "Dynos see the files and processes of this machine, as niwa's own user may", attempts: []string{
 			seeProcesses, otherTmp, listHome, readApp, changeApp, readPlatform, changePlatform, listPlatform, readEngines, throughLinks, makeFiles,
 			readEnvironment, readMemory, traceProcesses, signalProcesses, throughProc, niwaSockets, linksInSlug, linkedCache,
 		}},
-		{said: "All dynos run as niwa's own user", attempts: []string{answerForOthers}, sometimes: true},
-		{said: "The memory of dynos is looked at each second", attempts: []string{hogMemory, hogCPU}, sometimes: true},
+		{said: "All dynos run as niwa's own user", sometimes: []string{answerForOthers}},
+		{said: "The memory of dynos is looked at each second", sometimes: []string{hogMemory, hogCPU}},
 		{said: "Nothing limits the number of a dyno's processes", attempts: []string{forkBomb}},
 		{said: "Nothing limits how much of the disk a dyno fills", attempts: []string{fillDisk}},
 	}
@@ -158,13 +158,13 @@ func (s *siege) judge(t *testing.T, all []escape.Attempt) {
 		if a.Untried {
 			t.Errorf("this shows nothing: %s: %s", a.Name, a.Outcome)
 		}
-		if a.Succeeded && !slices.ContainsFunc(said, func(g gap) bool { return slices.Contains(g.attempts, a.Name) }) {
+		if a.Succeeded && !slices.ContainsFunc(said, func(g gap) bool { return slices.Contains(slices.Concat(g.attempts, g.sometimes), a.Name) }) {
 			t.Errorf("open, and nobody says so: %s: %s", a.Name, a.Outcome)
 		}
 	}
 	for _, g := range said {
 		shown := slices.ContainsFunc(g.attempts, func(name string) bool { return open[name] })
-		if len(g.attempts) > 0 && !shown && !g.sometimes {
+		if len(g.attempts) > 0 && !shown {
 			t.Errorf("said to be open, and is not: %s", g.said)
 		}
 	}

@@ -80,9 +80,7 @@ func (s *siege) column(t *testing.T, title string, all []escape.Attempt) column 
 	var unsteady []string
 	for _, g := range s.told(t) {
 		c.said = append(c.said, g.said)
-		if g.sometimes {
-			unsteady = append(unsteady, g.attempts...)
-		}
+		unsteady = append(unsteady, g.sometimes...)
 	}
 	for _, a := range all {
 		switch {
