@@ -8,7 +8,7 @@
 export CGO_ENABLED := 0
 
 MODULES := . sample-app/go
-SCRIPTS  = .ci/run $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell=' buildpacks sample-app platform/cli platform/stack platform/platformtest/standin --include='*' 2>/dev/null)
+SCRIPTS  = .ci/run platform/build/step.sh $(shell grep -rlE '^\#!.*\b(ba)?sh\b|^\# shellcheck shell=' buildpacks sample-app platform/cli platform/stack platform/platformtest/standin --include='*' 2>/dev/null)
 
 .PHONY: build run test lint bench clean
 

@@ -25,6 +25,7 @@ func moss(more ...entry) []entry {
 
 func TestALeiningenProjectIsBuiltCachedAndRun(t *testing.T) {
 	need.Tool(t, "lein")
+	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
 	project := entry{name: "project.clj", text: `(defproject moss "1.0"
   :min-lein-version "2.0.0"
@@ -75,6 +76,7 @@ func TestALeiningenProjectIsBuiltCachedAndRun(t *testing.T) {
 
 func TestADepsProjectIsBuiltByItsAliasAndRun(t *testing.T) {
 	need.Tool(t, "lein")
+	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
 	files := moss(
 		entry{name: "deps.edn", text: `{:paths ["src"]

@@ -30,9 +30,47 @@ func binaries(slug map[string]entry) []string {
 	return names
 }
 
-func TestGoAppIsBuiltAsItAsks(t *testing.T) {
+// The tests of Go apps share a cache: what is compiled first, the runtime, takes
+// longer than all the rest.
+func TestGoApps(t *testing.T) {
 	need.Tool(t, "go")
-	shared := newBench(t, nil)
+	b := newBench(t, nil)
+	t.Run("are detected, built and cached", func(t *testing.T) { testGoCached(t, b.in(t)) })
+	t.Run("are built as they ask", func(t *testing.T) { testGoAsAsked(t, b.in(t)) })
+	t.Run("that cannot be built say what to change", func(t *testing.T) { testGoRejected(t, b.in(t)) })
+}
+
+func testGoCached(t *testing.T, b *bench) {
+	source := func() *strings.Reader {
+		return strings.NewReader(gzipped(t, tarOf(t,
+			entry{name: "go.mod", text: "module example.com/garden\n\ngo 1.21\n"},
+			entry{name: "main.go", text: "package main\n\nfunc main() { println(\"hello\") }\n"},
+		)).String())
+	}
+	result, slug := b.build(b.request(source()))
+	b.last.has(t,
+		"-----> Building on the Heroku-24 stack\n",
+		"-----> Determining which buildpack to use for this app\n",
+		"-----> Go app detected\n",
+		"-----> Discovering process types\n       Procfile declares types     -> (none)\n       Default types for buildpack -> web\n",
+		"-----> Compressing...\n       Done: ")
+	if diff := cmp.Diff(map[string]string{"web": "bin/garden"}, result.ProcessTypes); diff != "" {
+		t.Errorf("process types (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"heroku/go"}, result.Buildpacks); diff != "" || result.Description != "Go" {
+		t.Errorf("buildpacks (-want +got):\n%s description %q", diff, result.Description)
+	}
+	if e := slug["bin/garden"]; e.mode&0o100 == 0 || len(e.text) == 0 {
+		t.Errorf("bin/garden in the slug has mode %o and %d bytes", e.mode, len(e.text))
+	}
+
+	b.build(b.request(source()))
+	if strings.Contains(b.last.String(), "       runtime\n") {
+		t.Errorf("the second build compiles the runtime again:\n%s", b.last)
+	}
+}
+
+func testGoAsAsked(t *testing.T, shared *bench) {
 	two := []entry{program("cmd/web/main.go", "", `"web"`), program("cmd/worker/main.go", "", `"worker"`)}
 	mod := func(more string) entry {
 		return entry{name: "go.mod", text: "module example.com/garden\n\ngo 1.21\n\n" + more}
@@ -77,9 +115,7 @@ func TestGoAppIsBuiltAsItAsks(t *testing.T) {
 	}
 }
 
-func TestGoAppThatCannotBeBuiltSaysWhatToChange(t *testing.T) {
-	need.Tool(t, "go")
-	shared := newBench(t, nil)
+func testGoRejected(t *testing.T, shared *bench) {
 	for name, test := range map[string]struct {
 		files []entry
 		says  string
@@ -125,7 +161,7 @@ func TestBuildWithoutTheToolSaysHowToGetIt(t *testing.T) {
 // language.
 func withoutTools(t *testing.T) string {
 	bin := reachable(t)
-	for _, tool := range []string{"bash", "sh", "cat", "sed", "mkdir", "dirname", "grep", "head", "sort", "tail", "env"} {
+	for _, tool := range []string{"bash", "sh", "cat", "sed", "mkdir", "dirname", "grep", "head", "rm", "sort", "tail", "env"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			need.Reason(t, "needs "+tool)
@@ -135,19 +171,4 @@ func withoutTools(t *testing.T) string {
 		}
 	}
 	return bin
-}
-
-func TestBuildpacksPassShellcheck(t *testing.T) {
-	shellcheck := need.Tool(t, "shellcheck")
-	scripts := []string{"step.sh"}
-	for _, pattern := range []string{"bin/*", "*.sh", "*/*.sh"} {
-		found, err := filepath.Glob("../../buildpacks/*/" + pattern)
-		if err != nil || len(found) == 0 {
-			t.Fatalf("there are no scripts %s: %v", pattern, err)
-		}
-		scripts = append(scripts, found...)
-	}
-	if out, err := exec.Command(shellcheck, scripts...).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, strings.TrimSpace(string(out)))
-	}
 }

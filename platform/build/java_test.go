@@ -36,6 +36,7 @@ class Kettle {
 
 func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
 	need.Tool(t, "mvn")
+	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
 	req := b.request(tarOf(t, kettle(entry{name: "Procfile", text: "worker: java -cp target/classes Kettle\n"})...))
 	req.Env = map[string]string{"JAVA_TOOL_OPTIONS": "-Xmx1m"} // the app's, not the build's
@@ -107,6 +108,7 @@ task stage(dependsOn: 'jar')
 
 func TestAGradleProjectIsBuiltCachedAndRun(t *testing.T) {
 	need.Tool(t, "gradle")
+	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
 	req := b.request(tarOf(t, teapot()...))
 	b.build(req)
@@ -132,7 +134,7 @@ func TestAGradleProjectIsBuiltCachedAndRun(t *testing.T) {
 func TestABuildWithoutTheToolsOfAJVMSaysHowToGetThem(t *testing.T) {
 	need.Tool(t, "javac")
 	bin := withoutTools(t)
-	for _, tool := range []string{"awk", "cmp", "cp", "javac", "mktemp", "readlink", "rm", "tr"} {
+	for _, tool := range []string{"awk", "cmp", "cp", "javac", "mktemp", "readlink", "tr"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			need.Reason(t, "needs "+tool)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"niwa/platform/platformtest/need"
 )
 
@@ -137,5 +139,77 @@ func TestNodeModulesAreKeptWithDevDependenciesForTheScriptsThatBuild(t *testing.
 		if got := strings.Contains(b.last.String(), restoresModules); got != (n == 1) {
 			t.Errorf("build %d restores: %t\n%s", n+1, got, b.last)
 		}
+	}
+}
+
+func TestNodeAppIsBuiltByItsScriptsAndPruned(t *testing.T) {
+	need.Tool(t, "npm")
+	b := newBench(t, nil)
+	files := []entry{
+		{name: "package.json", text: `{"name": "tea", "version": "1.0.0", "engines": {"node": ">=18"},
+			"scripts": {"heroku-prebuild": "echo pre > order", "build": "echo $GREETING >> order", "heroku-cleanup": "echo cleanup >> order", "start": "node index.js"},
+			"dependencies": {"kept": "file:./kept"}, "devDependencies": {"dropped": "file:./dropped"}}`},
+		{name: "kept/package.json", text: `{"name": "kept", "version": "1.0.0"}`},
+		{name: "dropped/package.json", text: `{"name": "dropped", "version": "1.0.0"}`},
+	}
+	req := b.request(tarOf(t, files...))
+	req.Env = map[string]string{"GREETING": "good day"}
+	result, slug := b.build(req)
+	b.last.has(t, "-----> Node.js app detected\n", "There is no package-lock.json", "-----> Build succeeded!\n")
+	if got := slug["order"].text; got != "pre\ngood day\ncleanup\n" {
+		t.Errorf("the scripts ran as %q", got)
+	}
+	if diff := cmp.Diff(map[string]string{"web": "npm start"}, result.ProcessTypes); diff != "" {
+		t.Errorf("process types (-want +got):\n%s", diff)
+	}
+	if _, ok := slug["node_modules/kept"]; !ok {
+		t.Error("a dependency is not in the slug")
+	}
+	if _, ok := slug["node_modules/dropped"]; ok {
+		t.Error("a devDependency is in the slug")
+	}
+	if !strings.Contains(slug[".profile.d/nodejs.sh"].text, "WEB_CONCURRENCY") {
+		t.Error("the slug has no .profile.d/nodejs.sh")
+	}
+}
+
+func TestNodeAppThatCannotBeBuiltSaysWhatToChange(t *testing.T) {
+	need.Tool(t, "npm")
+	for name, test := range map[string]struct {
+		files []entry
+		says  string
+	}{
+		"an engine that is not here": {
+			[]entry{{name: "package.json", text: `{"engines": {"node": "4.x"}}`}},
+			" !     package.json asks for Node.js 4.x, and this machine has v",
+		},
+		"an engine that is no version": {
+			[]entry{{name: "package.json", text: `{"engines": {"node": "newest please"}}`}},
+			" !     engines.node of package.json is no version range: newest please\n",
+		},
+		"JSON that is none": {
+			[]entry{{name: "package.json", text: `{"engines": `}},
+			" !     Unable to parse package.json\n",
+		},
+		"two lock files": {
+			[]entry{{name: "package.json", text: `{}`}, {name: "package-lock.json", text: "{}"}, {name: "yarn.lock"}},
+			" !     Build failed: lock files of several package managers: package-lock.json yarn.lock\n",
+		},
+		"a lock file that does not fit": {
+			[]entry{{name: "package.json", text: `{"dependencies": {"a": "1.0.0"}}`}, {name: "package-lock.json", text: `{"lockfileVersion": 3, "packages": {}}`}},
+			" !     The dependencies of the app cannot be installed",
+		},
+		"a script that fails": {
+			[]entry{{name: "package.json", text: `{"scripts": {"build": "exit 3"}}`}},
+			" !     The script build of package.json failed",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, nil)
+			if got := b.reject(b.request(tarOf(t, test.files...))); got != "Push rejected, failed to compile Node.js app." {
+				t.Errorf("the error is %q", got)
+			}
+			b.last.has(t, test.says, " !     Push rejected, failed to compile Node.js app.\n", " !     Push failed\n")
+		})
 	}
 }

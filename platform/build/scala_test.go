@@ -34,6 +34,7 @@ stage := {
 
 func TestAnSbtProjectIsBuiltCachedAndRun(t *testing.T) {
 	need.Tool(t, "mvn")
+	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
 	// A JVM for short runs.
 	env := map[string]string{"SBT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
