@@ -50,6 +50,16 @@ need_tool() {
 		"Install it ($3)$or and push again."
 }
 
+# or_get WHAT ends what a message advises, for a version that is not here: where
+# to have it, and what says which are.
+or_get() {
+	if in_stack; then
+		echo "or start niwa with --runtime process on a machine that has $1; niwa doctor lists what builds find."
+	else
+		echo "or install $1 on this machine, on the PATH of niwa; niwa doctor lists what builds find."
+	fi
+}
+
 # config NAME prints a config var, or nothing.
 config() { if [[ -f $env_dir/$1 ]]; then cat "$env_dir/$1"; fi; }
 

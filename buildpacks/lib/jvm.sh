@@ -47,7 +47,7 @@ major() {
 # choose_jdk exports JAVA_HOME and the PATH for the JDK that system.properties
 # asks for. Another update of the same release will do.
 choose_jdk() {
-	local asked version home had=() get="start niwa with --runtime process on a machine that has that JDK"
+	local asked version home had=() jdk
 	asked=$(property "$build/system.properties" java.runtime.version)
 	while read -r version home; do
 		had+=("$version ($home)")
@@ -59,12 +59,10 @@ choose_jdk() {
 		need_tool javac "A JDK" "Debian and Ubuntu: apt-get install default-jdk-headless"
 	fi
 	if [[ -z ${JAVA_HOME-} ]]; then
-		if ! in_stack; then
-			get="install that JDK (Debian and Ubuntu: apt-get install openjdk-$(major "$asked")-jdk-headless)"
-		fi
+		jdk="that JDK (Debian and Ubuntu: openjdk-$(major "$asked")-jdk-headless)"
 		fail "The app asks for Java $asked, and this machine has none of that release." \
 			"On the PATH and in /usr/lib/jvm there are: $(commas "${had[@]}")." \
-			"Change java.runtime.version in system.properties, or $get."
+			"Change java.runtime.version in system.properties, $(or_get "$jdk")"
 	fi
 	export PATH=$JAVA_HOME/bin:$PATH
 	step "Using OpenJDK $java_version of this machine"

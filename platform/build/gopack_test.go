@@ -125,7 +125,6 @@ func testGoRejected(t *testing.T, shared *bench) {
 		"a go.mod that is none":  {[]entry{{name: "go.mod", text: "modul x\n"}, program("main.go", "", `""`)}, "unknown directive: modul"},
 		"a Go that is none":      {[]entry{{name: "go.mod", text: "module x\n// +heroku goVersion latest\n"}, program("main.go", "", `""`)}, ` !     "golatest" is not a version of Go.`},
 		"a Go of the future":     {[]entry{{name: "go.mod", text: "module x\n\ngo 1.99\n"}, program("main.go", "", `""`)}, " !     This machine has go1."},
-		"a pinned future":        {[]entry{{name: "go.mod", text: "module x\n// +heroku goVersion go1.99.1\n"}, program("main.go", "", `""`)}, " !     The app asks for go1.99.1, which cannot be fetched; this machine has go1."},
 		"a file where bin goes":  {[]entry{{name: "go.mod", text: "module x\n"}, {name: "bin"}, program("main.go", "", `""`)}, " !     bin is a file"},
 		"a module out of reach":  {[]entry{{name: "go.mod", text: "module x\n\nrequire example.com/moss v1.0.0\n"}, program("main.go", `import _ "example.com/moss"`, `""`)}, " !     The packages of the app cannot be listed"},
 		"a package that is none": {[]entry{{name: "go.mod", text: "module x\n// +heroku install ./nothing\n"}, program("main.go", "", `""`)}, " !     The programs of the app cannot be built"},

@@ -76,7 +76,6 @@ func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
 		says []string
 	}{
 		"a mistake":                  {entry{name: "src/main/java/Lid.java", text: "class Lid { int x = y; }"}, nil, []string{"cannot find symbol", " !     Maven could not build the app; the lines above say why.\n"}},
-		"a Java that is not here":    {entry{name: "system.properties", text: "java.runtime.version=7\n"}, nil, []string{" !     The app asks for Java 7, and this machine has none of that release.\n !     On the PATH and in /usr/lib/jvm there are: "}},
 		"a Maven that is not here":   {entry{name: "system.properties", text: "maven.version=2.99\n"}, nil, []string{" !     The app asks for Maven 2.99, which is not in Maven's central repository or cannot be fetched; this machine has 3."}},
 		"settings that are not here": {entry{name: "x"}, map[string]string{"MAVEN_SETTINGS_PATH": "none.xml"}, []string{" !     MAVEN_SETTINGS_PATH names a file that the app does not have: none.xml"}},
 		"a repository out of reach":  {entry{name: "x"}, map[string]string{"MAVEN_MIRROR_URL": "http://127.0.0.1:9/maven", "MAVEN_CUSTOM_OPTS": "-U", "MAVEN_CUSTOM_GOALS": "dependency:get -Dartifact=garden:none:1"}, []string{" !     A repository could not be reached. Try again when it can be, or name a mirror in MAVEN_MIRROR_URL.\n"}},

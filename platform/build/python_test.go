@@ -187,7 +187,6 @@ func TestPythonAppThatCannotBeBuiltSaysWhatToChange(t *testing.T) {
 		app  map[string]string
 		says string
 	}{
-		"a Python that is not here":    {map[string]string{"requirements.txt": "", ".python-version": "3.4\n"}, " !     The app asks for Python 3.4 (.python-version), and this machine has 3."},
 		"an old runtime.txt":           {map[string]string{"requirements.txt": "", "runtime.txt": "python-2.7.18\n"}, " !     The app asks for Python 2.7.18 (runtime.txt), and this machine has 3."},
 		"a version that is none":       {map[string]string{"requirements.txt": "", ".python-version": "# ours\nlatest\n"}, ` !     "latest" in .python-version is not a version of Python; write one like 3.`},
 		"two versions":                 {map[string]string{"requirements.txt": "", ".python-version": "3.11\n3.12\n"}, " !     .python-version has to hold one version of Python"},
