@@ -3,6 +3,7 @@ package apptest
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -52,6 +53,11 @@ func testApp(t *testing.T, s *site) {
 	lonely := s.program.web(t, "DATABASE_URL=postgres://127.0.0.1:1/x", "REDIS_URL=redis://127.0.0.1:1", "KAFKA_URL=kafka://127.0.0.1:1")
 	s.first.up(t)
 	s.second.up(t)
+	silent, err := net.Dial("tcp", strings.TrimPrefix(s.second.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close() // until then nobody asks anything on it, as on those that a router has in store
 	tooLong := s.changeLocked(t)
 
 	// Until now there is no broker, and nobody notices.
@@ -162,6 +168,7 @@ func withoutAnything(t *testing.T, d *dyno) {
 	if a := c.want(t, http.StatusOK, "GET", "/metrics", ""); !strings.Contains(string(a.body), "\noutbox_events NaN\n") {
 		t.Errorf("without Postgres, nobody knows the length of the outbox:\n%s", a.body)
 	}
+	c.http.CloseIdleConnections()
 	if err := d.stopped(t); err != nil {
 		t.Error(err)
 	}
@@ -193,8 +200,12 @@ func (s *site) stop(t *testing.T) {
 	if a := <-answers; a.status != http.StatusOK {
 		t.Errorf("the request under way is answered with %v", a)
 	}
+	began := time.Now()
 	if err := s.second.stopped(t); err != nil {
 		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it stops %v after it has answered", took)
 	}
 }
 

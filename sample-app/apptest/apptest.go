@@ -92,6 +92,7 @@ func newClient(t *testing.T, urls ...string) *client {
 		Timeout:   30 * time.Second,
 		Transport: &http.Transport{MaxIdleConnsPerHost: clients, DialContext: dialHere},
 	}}
+	t.Cleanup(c.http.CloseIdleConnections)
 	for _, url := range urls {
 		c.bases = append(c.bases, strings.TrimSuffix(url, "/"))
 	}

@@ -28,9 +28,9 @@ func languages() []language {
 		{"clojure", []string{"lein"}, "lein uberjar"},
 		{"go", []string{"go"}, "go build -buildvcs=false -o bin/app ."},
 		{"java", []string{"mvn"}, "mvn -B -q -DskipTests package"},
-		{"nodejs", []string{"node", "npm"}, "npm ci --omit=dev"},
+		{"nodejs", []string{"node", "npm"}, "npm ci --omit=dev --prefer-offline --no-audit --no-fund"},
 		{"php", []string{"php", "composer"}, "composer install --no-dev"},
-		{"python", []string{"/usr/bin/python3"}, "/usr/bin/python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && ln -s .venv/bin bin"},
+		{"python", []string{"/usr/bin/python3"}, "/usr/bin/python3 -m venv .venv && .venv/bin/pip install -q --no-compile -r requirements.txt && ln -s .venv/bin bin"},
 		{"ruby", []string{"bundle"}, "bundle check || bundle install"},
 		{"scala", []string{"java", "mvn"}, "mvn -B -q dependency:copy -Dartifact=org.scala-sbt:sbt-launch:1.10.7 -DoutputDirectory=target -Dmdep.stripVersion && java -Xss4m -Dsbt.server.autostart=false -jar target/sbt-launch.jar stage"},
 	}

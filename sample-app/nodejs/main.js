@@ -77,11 +77,19 @@ async function work() {
 function listen(app) {
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE, requestTimeout: 30_000 }, app);
   const port = process.env.PORT || 5000;
+  const connections = new Set();
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.on('close', () => connections.delete(socket));
+  });
   return new Promise((resolve, reject) => {
     server.on('error', reject).listen(port, () => log.info({ port }, 'serving'));
     stopping.signal.addEventListener('abort', () => {
       server.close(resolve);
-      setInterval(() => server.closeIdleConnections(), 50);
+      setInterval(() => {
+        server.closeIdleConnections(); // but for those on which nobody has asked anything
+        connections.forEach((socket) => socket.bytesRead || socket.destroy());
+      }, 50);
       setTimeout(() => reject(new Error('requests take too long to stop')), STOP_WITHIN);
     });
   });
