@@ -120,8 +120,14 @@ func reachable(t testing.TB) string {
 
 func machineEnv() map[string]string {
 	env := map[string]string{}
-	for _, name := range []string{"PATH", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GONOSUMCHECK", "GOFLAGS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "npm_config_registry", "MAVEN_MIRROR_URL"} {
-		if value, ok := os.LookupEnv(name); ok {
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name {
+		case "PATH", "GOPROXY", "GONOSUMDB", "GOSUMDB", "GONOSUMCHECK", "GOFLAGS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy",
+			"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "npm_config_registry", "NPM_CONFIG_REGISTRY", "PIP_INDEX_URL", "MAVEN_MIRROR_URL":
+			env[name] = value
+		}
+		if strings.HasPrefix(name, "BUNDLE_MIRROR__") {
 			env[name] = value
 		}
 	}
