@@ -37,7 +37,7 @@ func kafkaFromEnv() (*kafka, error) {
 			return nil, errors.New("KAFKA_URL is not a list of kafka:// or kafka+ssl:// URLs")
 		}
 		k.brokers = append(k.brokers, u.Host)
-		k.config.Net.TLS.Enable = u.Scheme == "kafka+ssl"
+		k.config.Net.TLS.Enable = k.config.Net.TLS.Enable || u.Scheme == "kafka+ssl"
 	}
 	if !k.config.Net.TLS.Enable {
 		return k, nil

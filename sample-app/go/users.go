@@ -30,7 +30,11 @@ type Input struct {
 	Email string `json:"email"`
 }
 
-const atoms = `[^\p{Z}\p{Cc}@"(),.:;<>\[\\\]]+(\.[^\p{Z}\p{Cc}@"(),.:;<>\[\\\]]+)*`
+// What an email is made of: ada.lovelace@example.com has four atoms.
+const (
+	atom  = `[^\p{Z}\p{Cc}@"(),.:;<>\[\\\]]+`
+	atoms = atom + `(\.` + atom + `)*`
+)
 
 var address = regexp.MustCompile("^" + atoms + "@" + atoms + "$")
 

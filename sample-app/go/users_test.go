@@ -32,6 +32,17 @@ func TestInputIsCleaned(t *testing.T) {
 	}
 }
 
+func TestHalfOfASurrogatePairIsFound(t *testing.T) {
+	for body, want := range map[string]bool{
+		`"\ud83c\uDF31"`: false, `"\\ud83c"`: false, `"\ud7ff \ue000 \ufffd"`: false,
+		`"\ud83c"`: true, `"\udf31\ud83c"`: true, `"\\\uD83C"`: true, `"\ud83c\ud83c\udf31"`: true,
+	} {
+		if got := hasHalfPair([]byte(body)); got != want {
+			t.Errorf("hasHalfPair(%s) = %t", body, got)
+		}
+	}
+}
+
 func TestSearchTextIsNoPattern(t *testing.T) {
 	if got, want := contains(`50%_\`), `%50\%\_\\%`; got != want {
 		t.Errorf("contains = %s, want %s", got, want)

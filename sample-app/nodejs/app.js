@@ -37,12 +37,12 @@ export function createApp(users) {
   app.route('/users').get(async (req, res) => {
     const { limit, after, text } = paging(req);
     const found = await users.list(after, limit + 1, text);
+    const shown = found.slice(0, limit);
     if (found.length > limit) {
-      found.length = limit;
-      const next = new URLSearchParams({ limit, after: found.at(-1).id, ...(text && { q: text }) });
+      const next = new URLSearchParams({ limit, after: shown.at(-1).id, ...(text && { q: text }) });
       res.set('Link', `</users?${next}>; rel="next"`);
     }
-    res.json(found);
+    res.json(shown);
   }).post(body, async (req, res) => {
     const user = await users.create(input(req));
     answerUser(res.status(201).location(`/users/${user.id}`), user);

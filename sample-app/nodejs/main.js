@@ -8,6 +8,7 @@
 
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 
 import { createApp } from './app.js';
 import { Cache } from './cache.js';
@@ -68,7 +69,7 @@ async function work() {
     stopping.signal.removeEventListener('abort', stop);
     if (stopping.signal.aborted) return;
     log.error({ code, signal }, 'a process has ended; another begins');
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await pause(1000);
   }
 }
 

@@ -1,3 +1,5 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
 import { BYPASS, EPOCH_TRUST, HIT } from './cache.js';
 import { notFound, stale, invalid } from './errors.js';
 
@@ -90,7 +92,7 @@ export class Users {
       told = await this.cache.forget(query, id);
       return user;
     });
-    if (!told) await new Promise((resolve) => setTimeout(resolve, EPOCH_TRUST + 1)); // timers may be early by less
+    if (!told) await pause(EPOCH_TRUST + 1); // timers may be early by less
     return user;
   }
 

@@ -13,12 +13,12 @@ final class Input
     public static function clean(string $name, string $email): array
     {
         [$name, $email] = [self::trim($name), self::trim($email)];
-        $email_pattern = '/^' . self::ATOM . '(\.' . self::ATOM . ')*+@' . self::ATOM . '(\.' . self::ATOM . ')*+$/Du';
+        $address = '/^' . self::ATOM . '(\.' . self::ATOM . ')*+@' . self::ATOM . '(\.' . self::ATOM . ')*+$/Du';
         throw_if($name === '', 'name is required');
         throw_if(mb_strlen($name) > 100, 'name is longer than 100 characters');
         throw_if(preg_match(self::CONTROL, $name) === 1, 'name holds a control character');
         throw_if($email === '', 'email is required');
-        throw_if(strlen($email) > 254 || preg_match($email_pattern, $email) !== 1, 'email is not an address like user@example.com');
+        throw_if(strlen($email) > 254 || preg_match($address, $email) !== 1, 'email is not an address like user@example.com');
         return [$name, $email];
     }
 

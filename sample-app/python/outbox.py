@@ -116,7 +116,7 @@ def kafka_from_env() -> dict | None:
         "client.id": "users",
         "acks": "all",
         "linger.ms": 0,
-        "socket.nagle.disable": True,
+        "socket.nagle.disable": True,  # else each event takes 40 ms
         "message.timeout.ms": 10_000,
     }
     if any(url.scheme == "kafka+ssl" for url in urls):

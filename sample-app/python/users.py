@@ -107,8 +107,8 @@ def shown(row: dict) -> dict:
     return {name: utc(value) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
-def utc(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def utc(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def ping() -> None:

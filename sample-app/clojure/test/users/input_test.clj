@@ -21,7 +21,7 @@
 
 (deftest what-is-no-user-is-a-bad-request
   (are [body] (= 400 (first (refused #(input/parse (.getBytes ^String body "UTF-8")))))
-    "" "null" "[]" "{'name':'Ada'}" "{\"name\":1}" "{\"admin\":true}" "{} {}" (apply str (repeat 60000 "["))))
+    "" "null" "[]" "{'name':'Ada'}" "{\"name\":1}" "{\"admin\":true}" "{} {}" "{\"name\":\"\\ud800\"}" (apply str (repeat 60000 "["))))
 
 (deftest a-search-text-is-no-pattern
   (is (= "%50\\%\\_\\\\%" (users/contains "50%_\\"))))

@@ -11,6 +11,7 @@ import java.util.regex.Pattern;
 
 /** What a client may say of a user, as it is stored. */
 record Input(String name, String email) {
+    private static final String BYTE_ORDER_MARK = "\ufeff";
     private static final Pattern SPACE_AROUND = Pattern.compile("^\\p{IsWhite_Space}+|(?<!\\p{IsWhite_Space})\\p{IsWhite_Space}+$");
     private static final Pattern CONTROL = Pattern.compile("\\p{Cc}");
     private static final String ATOM = "[^\\p{Z}\\p{Cc}@\"(),.:;<>\\[\\\\\\]]+";
@@ -22,7 +23,7 @@ record Input(String name, String email) {
         JsonObject object;
         try {
             String text = StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(body)).toString();
-            object = text.startsWith("\ufeff") ? null : Json.GSON.fromJson(text, JsonObject.class); // Gson takes a byte order mark
+            object = text.startsWith(BYTE_ORDER_MARK) ? null : Json.GSON.fromJson(text, JsonObject.class); // Gson skips it
         } catch (CharacterCodingException e) {
             throw ApiError.badRequest("The body is not UTF-8.");
         } catch (JsonParseException e) {

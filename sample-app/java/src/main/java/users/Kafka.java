@@ -24,10 +24,10 @@ record Kafka(String topic, Map<String, Object> config) {
         boolean tls = false;
         for (String text : env.get("KAFKA_URL").split(",")) {
             URI uri = URI.create(text.trim());
-            tls = "kafka+ssl".equals(uri.getScheme());
-            if (uri.getHost() == null || uri.getPort() < 0 || !tls && !"kafka".equals(uri.getScheme())) {
+            if (uri.getHost() == null || uri.getPort() < 0 || !List.of("kafka", "kafka+ssl").contains(uri.getScheme())) {
                 throw new IllegalArgumentException("KAFKA_URL is not a list of kafka:// or kafka+ssl:// URLs");
             }
+            tls |= uri.getScheme().equals("kafka+ssl");
             brokers.add(uri.getHost() + ":" + uri.getPort());
         }
         Map<String, Object> config = new HashMap<>(Map.of(

@@ -35,7 +35,7 @@ class InputTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", "null", "[]", "{'name':'Ada'}", "{\"name\":1}", "{\"admin\":true}", "{} {}", "{\"name\":\"a\",}"})
+    @ValueSource(strings = {"", "null", "[]", "{'name':'Ada'}", "{\"name\":1}", "{\"admin\":true}", "{} {}", "{\"name\":\"a\",}", "{\"name\":\"\\ud800\"}", "\ufeff{}"})
     void whatIsNoUserIsABadRequest(String body) {
         assertEquals(400, assertThrows(ApiError.class, () -> Input.parse(body.getBytes(StandardCharsets.UTF_8))).status);
     }

@@ -18,6 +18,10 @@ class InputTest extends munit.FunSuite:
       val refused = intercept[ApiError](Input.clean(name, email))
       assert(refused.status == 422 && refused.getMessage.contains(says), refused.getMessage)
 
+  for body <- Seq("", "null", "[]", "{'name':'Ada'}", """{"name":1}""", """{"admin":true}""", "{} {}", raw"""{"name":"\ud800"}""", "[" * 60_000) do
+    test(s"${body.take(20)} is a bad request"):
+      assertEquals(intercept[ApiError](Input.parse(body.getBytes("UTF-8"))).status, 400)
+
   test("a search text is no pattern"):
     assertEquals(Users.contains("50%_\\"), "%50\\%\\_\\\\%")
 
