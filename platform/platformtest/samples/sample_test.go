@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"niwa/platform"
 	"niwa/platform/client"
 	"niwa/platform/instance"
 	"niwa/platform/lesson"
@@ -47,7 +48,17 @@ func newSample(t *testing.T, p *platformtest.Program, runtime, lang string) *sam
 	s.push(t)
 	t.Cleanup(func() { s.Scale(t, "web", 0) })
 	s.Scale(t, "web", 2)
-	s.Settled(t, 2)
+	s.await(t, "two dynos", func() (string, bool) {
+		dynos, err := s.client.Dynos(t.Context(), s.Name)
+		must(t, err)
+		up := 0
+		for _, d := range dynos {
+			if d.State == platform.DynoUp {
+				up++
+			}
+		}
+		return fmt.Sprint(dynos), up == 2 && len(dynos) == 2
+	})
 	s.postdeploy(t)
 	return s
 }
@@ -113,9 +124,19 @@ func (s *sample) postdeploy(t *testing.T) {
 	if status := s.Call(t, "POST", s.Path()+"/dynos", map[string]any{"command": app.Scripts.Postdeploy}, &dyno); status != 201 {
 		t.Fatalf("running %s: status %d", app.Scripts.Postdeploy, status)
 	}
-	platformtest.Await(t, "the end of "+app.Scripts.Postdeploy, func() (string, bool) {
+	s.await(t, "the end of "+app.Scripts.Postdeploy, func() (string, bool) {
 		log := s.Log(t, dyno.Name)
 		return log, strings.Contains(log, "Process exited with status 0")
+	})
+}
+
+// await asks the API until ok, five times a second: in an hour it answers 4500
+// requests.
+func (s *sample) await(t *testing.T, what string, ok func() (seen string, ok bool)) {
+	t.Helper()
+	platformtest.Await(t, what, func() (string, bool) {
+		time.Sleep(200 * time.Millisecond)
+		return ok()
 	})
 }
 
