@@ -41,10 +41,10 @@ return 1")
     url (assoc :writer (redis/open "REDIS_URL" url)
                :reader (if reader-url (redis/open "REDIS_READER_URL" reader-url) (redis/open "REDIS_URL" url)))))
 
-(defn close [{:keys [^RedisClient reader ^RedisClient writer]}]
+(defn close [{:keys [reader writer]}]
   (when reader
-    (.close reader)
-    (.close writer)))
+    (redis/close reader)
+    (redis/close writer)))
 
 (defn- entry-key ^String [id] (str "user:" id))
 (defn- lease-key ^String [id] (str "lease:" id))
