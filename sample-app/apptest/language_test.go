@@ -63,7 +63,7 @@ func (l language) built(t *testing.T) *program {
 	if err := os.CopyFS(p.dir, os.DirFS(filepath.Join("..", l.name))); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("nice", "-n", "19", "bash", "-c", l.build) // behind what is run
+	cmd := exec.Command("nice", "-n", "10", "bash", "-c", l.build) // behind what is run
 	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), shortLived)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building sample-app/%s: %v\n%s", l.name, err, out)
