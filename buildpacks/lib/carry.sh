@@ -1,19 +1,36 @@
-# shellcheck shell=bash disable=SC2154 # build and here are common.sh's
+# shellcheck shell=bash disable=SC2154 # build, cache and here are common.sh's
 # Puts Debian packages into the slug, at .heroku/packages, as they would be at /:
 # in the stack's containers a language is there for builds alone, and dynos
 # have no more than what /etc/niwa-stack lists.
 
 # carry PACKAGE... does so with the packages and what they depend on. On a
-# machine, whose dynos find it all where it is, it does nothing.
+# machine, whose dynos find it all where it is, it does nothing. What it has put
+# together is kept in the app's cache for as long as the image has the same
+# packages.
 carry() {
-	local to=$build/.heroku/packages package
+	local to=$build/.heroku/packages from stamp
 	if ! in_stack; then
 		return
 	fi
+	from=$cache/carried/$(cksum <<<"$*" | tr ' ' -)
+	stamp=$(cat "$here/../lib/carry.sh" /etc/niwa-stack /var/lib/dpkg/status | sha256sum)
+	if [[ ! -f $from.of || $(<"$from.of") != "$stamp" ]]; then
+		rm -rf "$from" "$from.of"
+		gather "$from" "$@"
+		echo "$stamp" >"$from.of"
+	fi
+	mkdir -p "$to"
+	cp -a "$from/." "$to"
+	cp "$here/../lib/packages.sh" "$build/.profile.d/000_packages.sh"
+}
+
+# gather FOLDER PACKAGE... puts them there, as they would be at /.
+gather() {
+	local to=$1 package
 	mkdir -p "$to/usr/bin" "$to/usr/sbin"
 	while read -r package; do
 		dpkg-query -L "$package"
-	done < <(closure "$@") | sed -E 's,^/(lib[0-9]*|s?bin)/,/usr/\1/,' | sort -u | grep -vE '^/(lib[0-9]*|s?bin)$|^/usr/share/(doc|doc-base|man|info|locale|lintian|bash-completion|bug)/' |
+	done < <(closure "${@:2}") | sed -E 's,^/(lib[0-9]*|s?bin)/,/usr/\1/,' | sort -u | grep -vE '^/(lib[0-9]*|s?bin)$|^/usr/share/(doc|doc-base|man|info|locale|lintian|bash-completion|bug)/' |
 		while read -r file; do
 			if [[ -L $file || -f $file ]]; then
 				echo ".$file"
@@ -21,7 +38,6 @@ carry() {
 		done | tar -C / --no-recursion -cf - -T - | tar -C "$to" --no-same-owner -xf -
 	relink "$to"
 	find "$to"/usr/bin "$to"/usr/sbin -type f -exec sed -i -E '1s,^#! ?/usr/bin/((ruby|php|python)[0-9.]*),#!/usr/bin/env \1,' {} +
-	cp "$here/../lib/packages.sh" "$build/.profile.d/000_packages.sh"
 }
 
 # closure PACKAGE... prints the packages and those that they depend on, but for
