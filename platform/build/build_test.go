@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -104,6 +106,28 @@ func newBench(t testing.TB, change func(*Config)) *bench {
 func (b *bench) in(t testing.TB) *bench {
 	sub := *b
 	sub.t = t
+	return &sub
+}
+
+// twin is another app of a subtest, with a copy of the app's cache: what one
+// changes in it the next does not see.
+func (b *bench) twin(t testing.TB) *bench {
+	t.Helper()
+	sub := b.in(t)
+	sub.app = uuid.NewString()
+	out, err := exec.Command("cp", "-a", filepath.Join(b.cfg.CacheDir, b.app), filepath.Join(b.cfg.CacheDir, sub.app)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return sub
+}
+
+// finding is the same app on a machine where a folder is first on the PATH.
+func (b *bench) finding(folder string) *bench {
+	sub, cfg := *b, b.cfg
+	cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
+	cfg.MachineEnv["PATH"] = folder + ":" + cfg.MachineEnv["PATH"]
+	sub.Builder = New(cfg)
 	return &sub
 }
 

@@ -139,30 +139,28 @@ func TestAClojureBuildIsRestoredForAsLongAsNothingHasChanged(t *testing.T) {
 	if build(b, nil, nil) || !build(b, other, nil) {
 		t.Errorf("the first build restores, or the second does not:\n%s", b.last)
 	}
+	project["src/moss.clj"] = `(System/getenv "SOURCE_VERSION")`
+	if build(b, nil, nil) || !build(b, nil, nil) {
+		t.Errorf("a change is not built, or what has not changed is:\n%s", b.last)
+	}
 	for name, test := range map[string]struct {
 		change func(*Request)
 		files  map[string]string
 	}{
 		"a file":                             {nil, map[string]string{"src/moss.clj": "(ns moss)"}},
 		"a config var":                       {vars("COLOUR", "green"), nil},
-		"a version that the source asks for": {other, map[string]string{"src/moss.clj": `(System/getenv "SOURCE_VERSION")`}},
+		"a version that the source asks for": {other, nil},
 		"the Leiningen":                      {nil, map[string]string{"bin/lein": project["bin/lein"] + "exit 0\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := b.in(t)
-			build(b, nil, map[string]string{"src/moss.clj": `(System/getenv "SOURCE_VERSION")`})
+			b := b.twin(t)
 			if build(b, test.change, test.files) {
 				t.Errorf("it has changed, and the last build is restored:\n%s", b.last)
 			}
 		})
 	}
 	t.Run("the kind of machine", func(t *testing.T) {
-		b := b.in(t)
-		build(b, nil, nil)
-		cfg := b.cfg
-		cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
-		cfg.MachineEnv["PATH"] = answering(t, "uname", "-sm", "Plan9 mips") + ":" + cfg.MachineEnv["PATH"]
-		b.Builder = New(cfg)
+		b := b.twin(t).finding(answering(t, "uname", "-sm", "Plan9 mips"))
 		if build(b, nil, nil) {
 			t.Errorf("it has changed, and the last build is restored:\n%s", b.last)
 		}

@@ -90,25 +90,22 @@ func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testi
 	if !build(t, b, nil, map[string]string{"index.js": "1"}) || strings.Contains(b.last.String(), "added") {
 		t.Errorf("the second build installs again:\n%s", b.last)
 	}
-	lock := lockedNode(t, "")["package-lock.json"]
+	app := lockedNode(t, `"start": "node ."`)
 	for name, test := range map[string]struct {
 		env, files map[string]string
 		bin        string
 	}{
-		"the lock file":         {files: map[string]string{"package-lock.json": lock + "\n"}},
-		"package.json":          {files: map[string]string{"package.json": strings.Replace(lockedNode(t, "")["package.json"], "1.0.0", "1.0.1", 1)}},
+		"the lock file":         {files: map[string]string{"package-lock.json": app["package-lock.json"] + "\n"}},
+		"package.json":          {files: map[string]string{"package.json": strings.Replace(app["package.json"], "1.0.0", "1.0.1", 1)}},
 		"npm's settings":        {env: map[string]string{"NPM_CONFIG_LEGACY_PEER_DEPS": "true"}},
 		"Node.js":               {bin: answering(t, "node", "--version", "v99.0.0")},
 		"the kind of machine":   {bin: answering(t, "uname", "-sm", "Plan9 mips")},
 		"what the app asks for": {env: map[string]string{"NODE_MODULES_CACHE": "false"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := b.in(t)
+			b := b.twin(t)
 			if test.bin != "" {
-				cfg := b.cfg
-				cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
-				cfg.MachineEnv["PATH"] = test.bin + ":" + cfg.MachineEnv["PATH"]
-				b.Builder = New(cfg)
+				b = b.finding(test.bin)
 			}
 			if build(t, b, test.env, test.files) {
 				t.Errorf("it has changed, and node_modules is restored:\n%s", b.last)

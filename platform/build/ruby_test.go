@@ -123,11 +123,7 @@ func TestRubyAppIsBuiltFromVendoredGems(t *testing.T) {
 		b.last.has(t, "BUNDLE_WITHOUT=garden", "bundle install\n")
 	})
 	t.Run("another Ruby", func(t *testing.T) {
-		b := b.in(t)
-		cfg := b.cfg
-		cfg.MachineEnv = machineEnv()
-		cfg.MachineEnv["PATH"] = answering(t, "ruby", "-e print RUBY_DESCRIPTION", "ruby 9.9") + ":" + cfg.MachineEnv["PATH"]
-		b.Builder = New(cfg)
+		b := b.in(t).finding(answering(t, "ruby", "-e print RUBY_DESCRIPTION", "ruby 9.9"))
 		b.build(b.request(tarOf(t, files(vendored)...)))
 		b.last.has(t, "-----> Discarding the installed gems of the last build: Ruby has changed\n", "Installing gardenmoss 1.0.0\n")
 	})
