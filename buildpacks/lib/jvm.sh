@@ -199,7 +199,8 @@ make_jre() {
 
 copy_jre() {
 	if [[ -d $JAVA_HOME/jmods ]] || jlink --help 2>/dev/null | grep -q 'run-time image enabled'; then
-		jlink --add-modules "$(runtime_modules)" --strip-debug --no-man-pages --no-header-files --output "$cache/jre" && return
+		# It ends soon: what is compiled first will do.
+		jlink -J-XX:TieredStopAtLevel=1 -J-XX:+UseSerialGC --add-modules "$(runtime_modules)" --strip-debug --no-man-pages --no-header-files --output "$cache/jre" && return
 		rm -rf "$cache/jre"
 	fi
 	mkdir "$cache/jre"
