@@ -141,13 +141,14 @@ func (s *sample) await(t *testing.T, what string, ok func() (seen string, ok boo
 }
 
 // watch follows what the platform says of the app from now on. What it returns
-// ends that, and lists what was called an error, by Heroku's codes.
+// ends that, and lists what was called an error, by Heroku's codes. It begins
+// with a line that is there, before which no answer does.
 func (s *sample) watch(t *testing.T) (stop func() []string) {
 	t.Helper()
 	var session struct {
 		URL string `json:"logplex_url"`
 	}
-	if status := s.Call(t, "POST", s.Path()+"/log-sessions", map[string]any{"source": "heroku", "tail": true, "lines": 0}, &session); status != 201 {
+	if status := s.Call(t, "POST", s.Path()+"/log-sessions", map[string]any{"source": "heroku", "tail": true, "lines": 1}, &session); status != 201 {
 		t.Fatalf("following the log: status %d", status)
 	}
 	resp, err := http.Get(session.URL)
