@@ -141,8 +141,8 @@ func (s *sample) await(t *testing.T, what string, ok func() (seen string, ok boo
 }
 
 // watch follows what the platform says of the app from now on. What it returns
-// ends that, and lists what was called an error, by Heroku's codes. It begins
-// with a line that is there, before which no answer does.
+// ends that, and lists what was called an error, by Heroku's codes. The answer
+// begins with its first line: one that is there, or else the next to come.
 func (s *sample) watch(t *testing.T) (stop func() []string) {
 	t.Helper()
 	var session struct {
