@@ -72,6 +72,7 @@ func TestTheImagesHaveWhatTheyPromise(t *testing.T) {
 		"the tools of the run image":          {images.Run, "for p in bash curl jq psql redis-cli setsid stty unzip; do command -v $p >/dev/null || echo no $p; done", ""},
 		"a locale":                            {images.Run, "LC_ALL=en_US.UTF-8 bash -c 'printf \"%d\" \"'\"'\"'ä\"'", "228"},
 		"no compiler in the run image":        {images.Run, "command -v cc git python3 ruby php java", ""},
+		"what apt reads in the build image":   {images.Build, "ls -d /etc/apt/sources.list /etc/apt/sources.list.d", "/etc/apt/sources.list\n/etc/apt/sources.list.d\n"},
 		"the tools of the build image":        {images.Build, "for p in cc make git python3 ruby bundle php composer java mvn lein /usr/sbin/nginx /usr/sbin/apache2 pkg-config jq; do command -v $p >/dev/null || echo no $p; done", ""},
 		"headers in the build image":          {images.Build, "pkg-config --modversion libpq openssl libffi >/dev/null && echo found", "found\n"},
 		"nothing of this machine's in either": {images.Build, "env | grep -i proxy; ls /tmp /var/lib/apt/lists", "/tmp:\n\n/var/lib/apt/lists:\n"},
