@@ -278,10 +278,12 @@ func AwaitBuild(t testing.TB, what string, ok func() (seen string, ok bool)) {
 	awaitFor(t, 5*time.Minute, what, ok)
 }
 
+// awaitFor asks often at first, and then less: an hour has 4500 requests to the
+// API.
 func awaitFor(t testing.TB, limit time.Duration, what string, ok func() (seen string, ok bool)) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
-	for {
+	for pause := 10 * time.Millisecond; ; pause = min(pause*3/2, 200*time.Millisecond) {
 		seen, done := ok()
 		if done {
 			return
@@ -289,7 +291,7 @@ func awaitFor(t testing.TB, limit time.Duration, what string, ok func() (seen st
 		if time.Now().After(deadline) {
 			t.Fatalf("waited %s for %s; last saw %s", limit, what, seen)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 

@@ -89,7 +89,7 @@ func table(all []escape.Attempt) string {
 
 // gap is something that dynos are not kept from, and attempts that show it.
 type gap struct {
-	said      string // how the sentence begins
+	said      string   // how the sentence begins
 	attempts  []string // one of them succeeds, or more
 	sometimes []string // and these, as it happens
 }
