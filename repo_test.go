@@ -80,7 +80,7 @@ func arrows() map[string][]string {
 		"platform/platformtest/need":     {},
 		"platform/composetest":           {"platform/client", "platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin"},
 		"platform/platformtest/standin":  {"platform/docker", "platform/platformtest/need"},
-		"platform/build/image/imagetest": {"platform/docker", "platform/platformtest/need"},
+		"platform/build/image/imagetest": {"platform/docker", "platform/platformtest/need", "platform/stack"},
 		"platform/platformtest/load":     {},
 		"platform/platformtest/echo":     {"platform/platformtest/load"},
 		"platform/platformtest/chaos": {"platform", "platform/build/image/imagetest", "platform/docker", "platform/instance", "platform/platformtest",
@@ -101,7 +101,7 @@ func arrows() map[string][]string {
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
 	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/platformtest/escape", "platform/dyno/dynotest", "platform/build/image/imagetest", "platform/docker/dockertest", "addons/addonstest",
-		"sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/docker", "platform/dyno/pid1", "platform/stack"}
+		"sample-app", "sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/docker", "platform/dyno/pid1", "platform/stack"}
 }
 
 func TestPackagesImportOnlyWhatTheirRowAllows(t *testing.T) {

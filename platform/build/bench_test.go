@@ -13,13 +13,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/google/uuid"
-
-	"niwa/platform/docker"
+	"niwa/platform/build/image/imagetest"
 	containers "niwa/platform/dyno/docker"
 	"niwa/platform/dyno/pid1"
 	"niwa/platform/platformtest/need"
 	"niwa/platform/stack"
+	sampleapp "niwa/sample-app"
 )
 
 // BenchmarkBuilds builds each sample app twice, with an empty cache and with
@@ -29,13 +28,7 @@ import (
 func BenchmarkBuilds(b *testing.B) {
 	languages := strings.Fields(os.Getenv("LANGUAGES"))
 	if len(languages) == 0 {
-		apps, err := filepath.Glob("../../sample-app/*/app.json")
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, app := range apps {
-			languages = append(languages, filepath.Base(filepath.Dir(app)))
-		}
+		languages = sampleapp.Languages()
 	}
 	runtimes := map[string]func(testing.TB) func(*Config){
 		"process": func(testing.TB) func(*Config) { return nil },
@@ -57,7 +50,10 @@ func BenchmarkBuilds(b *testing.B) {
 }
 
 func builtTwice(b *testing.B, bench *bench, lang string) (first, second time.Duration) {
-	source := sample(b, lang)
+	source, err := sampleapp.Tarball(lang)
+	if err != nil {
+		b.Fatal(err)
+	}
 	timed := func() time.Duration {
 		req := bench.request(bytes.NewReader(source))
 		began := time.Now()
@@ -70,29 +66,6 @@ func builtTwice(b *testing.B, bench *bench, lang string) (first, second time.Dur
 	return first, timed()
 }
 
-// sample is the source of a sample app.
-func sample(t testing.TB, lang string) []byte {
-	t.Helper()
-	var app []entry
-	root := filepath.Join("../../sample-app", lang)
-	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		app = append(app, entry{name: name, text: string(text)})
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tarOf(t, app...).Bytes()
-}
-
 // inContainers has builds run in containers of the stack image.
 func inContainers(t testing.TB) func(*Config) {
 	t.Helper()
@@ -100,10 +73,7 @@ func inContainers(t testing.TB) func(*Config) {
 	if err != nil {
 		need.Reason(t, "needs a test program without cgo: "+err.Error())
 	}
-	engine, err := docker.Connect(t.Context(), uuid.NewString())
-	if err != nil {
-		need.Reason(t, "needs a running Docker engine: "+err.Error())
-	}
+	engine := imagetest.Engine(t)
 	s, err := stack.New(engine, "", t.Logf)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +90,7 @@ func inContainers(t testing.TB) func(*Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(runner.Close(context.Background()), engine.Close()); err != nil {
+		if err := runner.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -4,8 +4,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"niwa/platform/docker"
-	"niwa/platform/platformtest/need"
+	"niwa/platform/build/image/imagetest"
 	"niwa/platform/stack"
 )
 
@@ -26,18 +25,7 @@ for n in 1 2 3; do
 done'`
 
 func TestWhatASlugCarriesIsGatheredAgainOnlyFromOtherPackages(t *testing.T) {
-	engine, err := docker.Connect(t.Context(), "")
-	if err != nil {
-		need.Reason(t, "needs a running Docker engine: "+err.Error())
-	}
-	defer engine.Close()
-	s, err := stack.New(engine, "", t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if missing, err := s.Missing(t.Context()); err != nil || len(missing) > 0 {
-		need.Reason(t, "needs the stack image: niwa stack build")
-	}
+	s := imagetest.Stack(t)
 	buildpacks, err := filepath.Abs("../../buildpacks")
 	if err != nil {
 		t.Fatal(err)

@@ -28,8 +28,12 @@ func npmPack(t testing.TB, name string) (pack, integrity string) {
 
 // npmMirror is a registry of one package, as the npm of a machine is told of it.
 func npmMirror(t testing.TB) func(*Config) {
-	leaf, _ := npmPack(t, "leaf")
+	leaf, sum := npmPack(t, "leaf")
 	mux := http.NewServeMux()
+	mux.HandleFunc("/npm/leaf", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, `{"name": "leaf", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0":
+			{"name": "leaf", "version": "1.0.0", "dist": {"integrity": %q, "tarball": "http://%s/npm/leaf/-/leaf-1.0.0.tgz"}}}}`, sum, r.Host)
+	})
 	mux.HandleFunc("/npm/leaf/-/leaf-1.0.0.tgz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, leaf) })
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -51,7 +55,7 @@ func lockedNode(t testing.TB, scripts string) map[string]string {
 		"package.json":      `{"name": "tea", "version": "1.0.0", "scripts": {` + scripts + `}, ` + deps + `}`,
 		"package-lock.json": `{"name": "tea", "version": "1.0.0", "lockfileVersion": 3, "requires": true, "packages": {
 			"": {"name": "tea", "version": "1.0.0", ` + deps + `},
-			"node_modules/leaf": {"version": "1.0.0", "resolved": "https://registry.npmjs.org/leaf/-/leaf-1.0.0.tgz", "integrity": "` + leafSum + `"},
+			"node_modules/leaf": {"version": "1.0.0", "integrity": "` + leafSum + `"},
 			"node_modules/kettle": {"version": "1.0.0", "resolved": "file:vendor/kettle.tgz", "integrity": "` + kettleSum + `", "dev": true}}}`,
 	}
 }

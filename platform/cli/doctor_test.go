@@ -7,10 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"niwa/platform/docker"
+	"niwa/platform/build/image/imagetest"
 	"niwa/platform/dyno/pid1"
 	"niwa/platform/platformtest/need"
-	"niwa/platform/stack"
 )
 
 // diagnose runs doctor on free ports and returns its lines by subject.
@@ -115,7 +114,10 @@ func TestDoctorListsTheVersionsThatBuildsFind(t *testing.T) {
 }
 
 func TestDoctorListsTheVersionsOfTheStackImage(t *testing.T) {
-	needStack(t)
+	if _, err := pid1.Program(); err != nil {
+		need.Reason(t, "needs a test program without cgo: "+err.Error())
+	}
+	imagetest.Stack(t)
 	lines, status := diagnose(t, nil, "--runtime", "docker", "--data", t.TempDir())
 	for what, want := range map[string]string{
 		"ruby": "ok: 3.1.2 (/usr/bin/ruby)", "python": "ok: 3.11.2 (/usr/bin/python3)", "php": "ok: 8.2.", "java": "ok: 17.0.", "clojure": "ok: Leiningen (/usr/bin/lein)",
@@ -127,25 +129,5 @@ func TestDoctorListsTheVersionsOfTheStackImage(t *testing.T) {
 	}
 	if status != 0 {
 		t.Errorf("status %d", status)
-	}
-}
-
-// needStack skips a test where no engine has the stack image.
-func needStack(t *testing.T) {
-	t.Helper()
-	if _, err := pid1.Program(); err != nil {
-		need.Reason(t, "needs a test program without cgo: "+err.Error())
-	}
-	engine, err := docker.Connect(t.Context(), "")
-	if err != nil {
-		need.Reason(t, "needs a running Docker engine")
-	}
-	defer engine.Close()
-	s, err := stack.New(engine, "", t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if missing, err := s.Missing(t.Context()); err != nil || len(missing) > 0 {
-		need.Reason(t, "needs the stack image: niwa stack build")
 	}
 }

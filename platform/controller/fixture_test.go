@@ -290,16 +290,9 @@ func (r *fakeRunner) Adopt(_ context.Context, spec dyno.Spec) (string, error) {
 	return d.addr, nil
 }
 
-func (r *fakeRunner) Accepts(_ context.Context, id string) bool {
+func (r *fakeRunner) Accepts(ctx context.Context, id string) bool {
 	d := r.find(id)
-	if d == nil || d.addr == "" {
-		return false
-	}
-	conn, err := net.Dial("tcp", d.addr)
-	if err == nil {
-		conn.Close()
-	}
-	return err == nil
+	return d != nil && d.addr != "" && dyno.Answers(ctx, d.addr)
 }
 
 // Sweep ends what was not adopted.

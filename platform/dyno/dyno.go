@@ -6,6 +6,7 @@ package dyno
 import (
 	"context"
 	"io"
+	"net"
 	"time"
 )
 
@@ -40,6 +41,16 @@ type Runner interface {
 	// Memory is how many bytes a running dyno uses, without what the kernel
 	// only caches for it.
 	Memory(ctx context.Context, id string) (int64, error)
+}
+
+// Answers says whether somebody accepts a TCP connection at an address.
+func Answers(ctx context.Context, addr string) bool {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // Spec says what to run.

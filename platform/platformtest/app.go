@@ -143,7 +143,9 @@ func (a *App) Log(t testing.TB, dyno string) string {
 	var session struct {
 		LogplexURL string `json:"logplex_url"`
 	}
-	a.Call(t, "POST", a.Path()+"/log-sessions", map[string]any{"lines": 1500, "dyno": dyno}, &session)
+	if status := a.Call(t, "POST", a.Path()+"/log-sessions", map[string]any{"lines": 1500, "dyno": dyno}, &session); status != http.StatusCreated {
+		t.Fatalf("a log session of %s: status %d", a.Name, status)
+	}
 	resp, err := http.Get(session.LogplexURL)
 	if err != nil {
 		t.Fatal(err)

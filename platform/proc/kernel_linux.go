@@ -39,13 +39,16 @@ func list(since uint64) ([]info, error) {
 			continue
 		}
 		p, err := lookup(pid)
-		if err == nil && p.start >= since {
+		if err == nil && p.start < since {
+			continue
+		}
+		if err == nil {
 			p.mark, p.known, err = readMark(pid)
 		}
-		switch {
-		case short(err):
+		if short(err) {
 			return nil, err
-		case err == nil && p.start >= since: // else it has ended, or is hidden
+		}
+		if err == nil { // else it has ended, or is hidden
 			all = append(all, p)
 		}
 	}

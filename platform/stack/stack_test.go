@@ -70,6 +70,7 @@ func TestTheImagesHaveWhatTheyPromise(t *testing.T) {
 	}
 	for name, tt := range map[string]struct{ image, command, want string }{
 		"the tools of the run image":          {images.Run, "for p in bash curl jq psql redis-cli setsid stty unzip; do command -v $p >/dev/null || echo no $p; done", ""},
+		"the Debian that they are":            {images.Run, ". /etc/os-release; echo $ID $VERSION_ID, $(getconf GNU_LIBC_VERSION)", "debian 12, glibc 2.36\n"},
 		"a locale":                            {images.Run, "LC_ALL=en_US.UTF-8 bash -c 'printf \"%d\" \"'\"'\"'ä\"'", "228"},
 		"no compiler in the run image":        {images.Run, "command -v cc git python3 ruby php java", ""},
 		"what apt reads in the build image":   {images.Build, "ls -d /etc/apt/sources.list /etc/apt/sources.list.d", "/etc/apt/sources.list\n/etc/apt/sources.list.d\n"},

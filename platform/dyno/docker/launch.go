@@ -103,15 +103,7 @@ func (r *Runner) addr(ctx context.Context, d *instance) (string, error) {
 // address.
 func (r *Runner) Accepts(ctx context.Context, id string) bool {
 	d, ok := r.get(id)
-	if !ok || d.addr == "" {
-		return false
-	}
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.addr)
-	if err != nil {
-		return false
-	}
-	conn.Close()
-	return true
+	return ok && d.addr != "" && dyno.Answers(ctx, d.addr)
 }
 
 // addressOf is empty when the container has ended, and has no address any more.

@@ -2,9 +2,9 @@ package process
 
 import (
 	"context"
-	"net"
 	"os"
-	"time"
+
+	"niwa/platform/dyno"
 )
 
 // Accepts implements dyno.Runner. All dynos share this machine's ports. Where
@@ -12,13 +12,8 @@ import (
 // whoever is quicker than a dyno is not taken for it.
 func (r *Runner) Accepts(ctx context.Context, id string) bool {
 	d, ok := r.get(id)
-	if !ok || d.note.Port == 0 {
+	if !ok || d.note.Port == 0 || !dyno.Answers(ctx, d.addr()) {
 		return false
 	}
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", d.addr())
-	if err != nil {
-		return false
-	}
-	conn.Close()
 	return os.Geteuid() != 0 || listensAlone(d.uid, d.note.Port)
 }

@@ -1,5 +1,5 @@
-// Package imagetest gives tests an engine, and an image to start Dockerfiles
-// from where no registry answers.
+// Package imagetest gives tests an engine, its stack images, and an image to
+// start Dockerfiles from where no registry answers.
 package imagetest
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"niwa/platform/docker"
 	"niwa/platform/platformtest/need"
+	"niwa/platform/stack"
 )
 
 // Engine is the Docker engine of this machine, for a platform of the test's
@@ -27,6 +28,19 @@ func Engine(t testing.TB) *docker.Engine {
 	}
 	t.Cleanup(func() { engine.Close() })
 	return engine
+}
+
+// Stack is the stack images of this machine's engine; or the test is skipped.
+func Stack(t testing.TB) *stack.Stack {
+	t.Helper()
+	s, err := stack.New(Engine(t), "", t.Logf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if missing, err := s.Missing(t.Context()); err != nil || len(missing) > 0 {
+		need.Reason(t, "needs the stack images: niwa stack build")
+	}
+	return s
 }
 
 // Base is the name of an image with the programs of busybox, which goes with
