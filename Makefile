@@ -43,6 +43,9 @@ lint-shell:
 		echo "skipped: shell scripts (needs shellcheck)"; \
 	fi
 
+# A benchmark that lacks something fails and says what.
+bench bench-starts bench-builds bench-deploys: export NIWA_TEST_REQUIRE := all
+
 # What one waits for, as ratios to something on the same machine.
 bench:
 	go test -run '^$$' -bench Platform -benchtime 1x -timeout 20m ./platform/platformtest
