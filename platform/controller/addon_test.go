@@ -318,6 +318,7 @@ func TestAppsThatShareAnAddonAreReleasedWhenItsOwnerGoes(t *testing.T) {
 	pond := f.app(t, "pond")
 	a := f.addon(t, "garden", controller.AddonRequest{Plan: "quick"})
 	f.deploy(t, pond, map[string]string{"web": "listen"})
+	f.dynosAre(t, "pond", "web.1 up v2") // else v2's may be the last to start
 	if _, err := f.Attach(t.Context(), controller.AttachmentRequest{Addon: a.ID, App: "pond", Name: "SHARED"}); err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,7 @@ func TestEveryReleaseRunsWithItsConfig(t *testing.T) {
 	f := newFixture(t)
 	app := f.app(t, "garden")
 	f.deploy(t, app, map[string]string{"web": "listen"})
+	f.dynosAre(t, "garden", "web.1 up v2") // else v2's may be the last to start
 	if _, err := f.SetConfigVars(t.Context(), "garden", map[string]*string{"A": ptr("1")}); err != nil {
 		t.Fatal(err)
 	}
