@@ -132,11 +132,14 @@ func (cr *crew) read(ctx context.Context) (in intent, err error) {
 // reconcile acts on the difference between what should be and what is. A
 // worker that served stops only when the router knows that it is gone.
 func (cr *crew) reconcile(ctx context.Context) error {
+	idle := cr.idle() // asked before: a phase that ends during the read is pending in what was read
 	in, err := cr.read(ctx)
 	if err != nil {
 		return err
 	}
-	cr.startPhase(in)
+	if idle {
+		cr.startPhase(in)
+	}
 	room := cr.room(ctx)
 	cr.mu.Lock()
 	leaving := cr.arrange(in, room)
@@ -149,12 +152,19 @@ func (cr *crew) reconcile(ctx context.Context) error {
 	return nil
 }
 
+// idle says whether no release phase runs.
+func (cr *crew) idle() bool {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	return !cr.phase
+}
+
 // startPhase starts the release phase of the oldest pending release. Others
 // wait for it, so that releases settle in their order.
 func (cr *crew) startPhase(in intent) {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
-	if in.pending == nil || cr.phase || cr.dismissed {
+	if in.pending == nil || cr.dismissed {
 		return
 	}
 	cr.phase = true

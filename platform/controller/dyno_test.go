@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,6 +241,33 @@ func TestAReleasePhaseThatCannotBeStartedIsTriedAgain(t *testing.T) {
 				f.statusIs(t, r.ID, tt.want)
 			})
 		})
+	}
+}
+
+func TestAReleasePhaseRunsOnceHoweverOftenTheCrewLooks(t *testing.T) {
+	f := newFixture(t)
+	app := f.app(t, "garden")
+	var looks sync.WaitGroup
+	done := make(chan struct{})
+	looks.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				_ = f.Restart(t.Context(), "garden", "") // refused until there is code; either way is fine
+			}
+		}
+	})
+	const releases = 40
+	for range releases {
+		r := f.deploy(t, app, map[string]string{"worker": "wait", "release": "exit 0"})
+		f.statusIs(t, r.ID, platform.Succeeded)
+	}
+	close(done)
+	looks.Wait()
+	if n := f.runner.starts("exit 0"); n != releases {
+		t.Errorf("%d releases ran %d phases", releases, n)
 	}
 }
 
