@@ -63,6 +63,7 @@ func arrows() map[string][]string {
 			"addons/redis", "router", "router/follow", "router/policy", "router/route"},
 
 		"router":        {"router/policy", "router/route"},
+		"router/wire":   {},
 		"router/route":  {},
 		"router/follow": {"router/route"},
 		"router/policy": {"router/route"},

@@ -1,0 +1,124 @@
+package wire
+
+import "bytes"
+
+// The sets of bytes below 128 that grammars are made of, a bit for each.
+const (
+	digits  uint64 = 0x3ff << '0'
+	letters uint64 = 0x3ffffff<<('A'-64) | 0x3ffffff<<('a'-64)
+
+	tokenLow  = digits | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
+	tokenHigh = letters | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
+
+	hostLow  = digits | 1<<'-' | 1<<'.'
+	hostHigh = letters | 1<<('_'-64) | 1<<('~'-64)
+)
+
+func in(low, high uint64, c byte) bool {
+	switch {
+	case c < 64:
+		return low>>c&1 == 1
+	case c < 128:
+		return high>>(c-64)&1 == 1
+	}
+	return false
+}
+
+func all(low, high uint64, s []byte) bool {
+	for _, c := range s {
+		if !in(low, high, c) {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
+// isToken is whether s is a token (RFC 9110 §5.6.2).
+func isToken(s []byte) bool { return all(tokenLow, tokenHigh, s) }
+
+func isDigits(s []byte) bool { return all(digits, 0, s) }
+
+// isText is whether s can be the value of a field: no control character but
+// HTAB (RFC 9110 §5.5).
+func isText(s []byte) bool {
+	for _, c := range s {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// isTarget is whether s has no blank and no control character.
+func isTarget(s []byte) bool {
+	for _, c := range s {
+		if c <= ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
+// trimOWS takes the optional white space off both ends.
+func trimOWS(s []byte) []byte {
+	for len(s) > 0 && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for len(s) > 0 && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// is compares without regard to case; lower has none that is upper.
+func is(s []byte, lower string) bool {
+	if len(s) != len(lower) {
+		return false
+	}
+	for i, c := range s {
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		if c != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// member cuts the first member off a list, without its white space.
+func member(list []byte) (first, rest []byte, more bool) {
+	first, rest, more = bytes.Cut(list, []byte(","))
+	return trimOWS(first), rest, more
+}
+
+// number is the value of decimal digits; it is false unless s is that and fits.
+func number(s []byte) (n int64, ok bool) {
+	if !isDigits(s) {
+		return 0, false
+	}
+	for _, c := range s {
+		if n > (1<<63-1-int64(c-'0'))/10 {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
+}
+
+// AppendName appends a field name in the one case that the router writes:
+// Train-Case.
+func AppendName(dst, name []byte) []byte {
+	upper := true
+	for _, c := range name {
+		switch {
+		case upper && 'a' <= c && c <= 'z':
+			c -= 0x20
+		case !upper && 'A' <= c && c <= 'Z':
+			c += 0x20
+		}
+		upper = c == '-'
+		dst = append(dst, c)
+	}
+	return dst
+}

@@ -1,0 +1,237 @@
+package wire
+
+import "bytes"
+
+// Kind tells the fields apart that a router looks at. All others are Other.
+type Kind uint8
+
+// The fields that a router looks at.
+const (
+	Other Kind = iota
+	Host
+	ContentLength
+	TransferEncoding
+	Connection
+	Upgrade
+	Expect
+	Trailer
+	TE
+	KeepAlive
+	ProxyConnection
+	ProxyAuthorization
+	HTTP2Settings
+	Via
+	Server
+	Date
+	SetCookie
+	Cookie
+	ForwardedFor
+	ForwardedProto
+	ForwardedPort
+	RequestID
+	RequestStart
+	ConnectTime
+	TotalRouteTime
+)
+
+// kindOf is called for every field, so it looks at the length first.
+func kindOf(name []byte) Kind {
+	one := func(lower string, k Kind) Kind {
+		if is(name, lower) {
+			return k
+		}
+		return Other
+	}
+	either := func(a string, ka Kind, b string, kb Kind) Kind {
+		if k := one(a, ka); k != Other {
+			return k
+		}
+		return one(b, kb)
+	}
+	switch len(name) {
+	case 2:
+		return one("te", TE)
+	case 3:
+		return one("via", Via)
+	case 4:
+		return either("host", Host, "date", Date)
+	case 6:
+		return either("expect", Expect, "cookie", Cookie)
+	case 7:
+		return either("upgrade", Upgrade, "trailer", Trailer)
+	case 10:
+		return either("connection", Connection, "set-cookie", SetCookie)
+	case 12:
+		return either("x-request-id", RequestID, "connect-time", ConnectTime)
+	case 14:
+		return one("content-length", ContentLength)
+	case 15:
+		return either("x-forwarded-for", ForwardedFor, "x-request-start", RequestStart)
+	case 16:
+		if k := one("x-forwarded-port", ForwardedPort); k != Other {
+			return k
+		}
+		return either("proxy-connection", ProxyConnection, "total-route-time", TotalRouteTime)
+	case 17:
+		return either("transfer-encoding", TransferEncoding, "x-forwarded-proto", ForwardedProto)
+	case 19:
+		return one("proxy-authorization", ProxyAuthorization)
+	}
+	return kindOfRare(name)
+}
+
+func kindOfRare(name []byte) Kind {
+	switch {
+	case is(name, "server"):
+		return Server
+	case is(name, "keep-alive"):
+		return KeepAlive
+	case is(name, "http2-settings"):
+		return HTTP2Settings
+	}
+	return Other
+}
+
+// span is a part of a head's bytes, by where it begins and ends: the bytes move
+// while the head still arrives.
+type span struct{ from, to int }
+
+// Field is one field line of a head.
+type Field struct {
+	Kind        Kind
+	name, value span
+}
+
+// head is what requests and responses have in common, and how far it has been
+// read: the bytes so far, where the line begins that has not ended, and up to
+// where its end has been looked for.
+type head struct {
+	buf       []byte
+	at, seen  int
+	fields    []Field
+	nominated []span // what Connection names, beside what it says itself
+	length    int64  // -1 without Content-Length
+	codings   int    // Transfer-Encoding fields
+}
+
+func (h *head) reset() {
+	*h = head{fields: h.fields[:0], nominated: h.nominated[:0], length: -1}
+}
+
+// Fields are the field lines in their order.
+func (h *head) Fields() []Field { return h.fields }
+
+// Name is the name of a field as it was written.
+func (h *head) Name(f Field) []byte { return h.slice(f.name) }
+
+// Value is the value of a field, byte for byte, without the white space around it.
+func (h *head) Value(f Field) []byte { return h.slice(f.value) }
+
+func (h *head) slice(s span) []byte { return h.buf[s.from:s.to] }
+
+// span is where part, a part of the head's bytes, lies in them. Slices of one
+// array end at the same place, as far as their capacity goes.
+func (h *head) span(part []byte) span {
+	from := cap(h.buf) - cap(part)
+	return span{from, from + len(part)}
+}
+
+// What a line can be: there, still on its way, or ended wrongly.
+type ending uint8
+
+const (
+	ended ending = iota
+	partial
+	wrong
+)
+
+// line takes the next line, without its CR LF. It never looks at a byte twice
+// however the bytes come.
+func (h *head) line() (line []byte, end ending) {
+	i := bytes.IndexByte(h.buf[h.seen:], '\n')
+	if i < 0 {
+		// A CR that no LF follows will not become right.
+		if cr := bytes.IndexByte(h.buf[max(h.at, h.seen-1):], '\r'); cr >= 0 && max(h.at, h.seen-1)+cr < len(h.buf)-1 {
+			return nil, wrong
+		}
+		h.seen = len(h.buf)
+		return h.buf[h.at:], partial
+	}
+	line = h.buf[h.at : h.seen+i]
+	h.at = h.seen + i + 1
+	h.seen = h.at
+	if len(line) == 0 || line[len(line)-1] != '\r' {
+		return nil, wrong
+	}
+	line = line[:len(line)-1]
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return nil, wrong
+	}
+	return line, ended
+}
+
+// cutField splits a field line; ok is whether both parts are what they should.
+func cutField(line []byte) (name, value []byte, ok bool) {
+	name, value, colon := bytes.Cut(line, []byte(":"))
+	value = trimOWS(value)
+	return name, value, colon && isToken(name) && isText(value)
+}
+
+// add takes a field in.
+func (h *head) add(name, value []byte) Field {
+	f := Field{kindOf(name), h.span(name), h.span(value)}
+	h.fields = append(h.fields, f)
+	return f
+}
+
+// Nominated is whether Connection names a field, which then is for the next
+// hop alone (RFC 9110 §7.6.1). Fields that the router itself answers for
+// cannot be named away.
+func (h *head) Nominated(f Field) bool {
+	if len(h.nominated) == 0 || f.Kind != Other {
+		return false
+	}
+	for _, s := range h.nominated {
+		if bytes.EqualFold(h.slice(s), h.Name(f)) {
+			return true
+		}
+	}
+	return false
+}
+
+// connection reads a Connection field; it is false when that is no list of
+// tokens, or a list of nothing.
+func (h *head) connection(value []byte) (close, keep, upgrade, ok bool) {
+	ok = len(value) == 0
+	for more := len(value) > 0; more; {
+		var option []byte
+		option, value, more = member(value)
+		switch {
+		case len(option) == 0:
+			continue
+		case !isToken(option):
+			return false, false, false, false
+		case is(option, "close"):
+			close = true
+		case is(option, "keep-alive"):
+			keep = true
+		case is(option, "upgrade"):
+			upgrade = true
+		default:
+			h.nominated = append(h.nominated, h.span(option))
+		}
+		ok = true
+	}
+	return close, keep, upgrade, ok
+}
+
+// contentLength reads a Content-Length field; it is false unless it is digits
+// that say the same as any before it.
+func (h *head) contentLength(value []byte) bool {
+	n, ok := number(value)
+	if !ok || h.length >= 0 && h.length != n {
+		return false
+	}
+	h.length = n
+	return true
+}
