@@ -16,6 +16,7 @@ import (
 	"niwa/platform"
 	"niwa/platform/controller"
 	"niwa/platform/dyno"
+	"niwa/platform/store"
 )
 
 // kill leaves a data directory as it is at this moment, as kill -9 does, and
@@ -25,14 +26,20 @@ func (f *fixture) kill(t *testing.T, with ...func(*controller.Config)) *fixture 
 	t.Helper()
 	f.killed.Store(true)
 	dir := t.TempDir()
-	for _, name := range []string{"niwa.db", "niwa.db-wal"} {
-		data, err := os.ReadFile(filepath.Join(f.dir, name))
-		if err != nil {
-			t.Fatal(err)
+	err := f.store.Update(t.Context(), func(*store.Tx) error { // so that no checkpoint comes between the two files
+		for _, name := range []string{"niwa.db", "niwa.db-wal"} {
+			data, err := os.ReadFile(filepath.Join(f.dir, name))
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				return err
+			}
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	next := openOver(t, dir, f.runner, with...)
 	if err := next.Start(t.Context()); err != nil {

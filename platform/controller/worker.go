@@ -129,7 +129,7 @@ func (cr *crew) watch(w *worker, up bool, gone <-chan struct{}) {
 	switch {
 	case up:
 	case w.dyno.Type != "web" || cr.bound(w, gone):
-		cr.up(w)
+		cr.up(w, gone)
 	case !done(gone) && !done(w.relieved):
 		cr.say(w, "Error R10 (Boot timeout) -> Web process failed to bind to $PORT within %d seconds of launch", int(bootTime.Seconds()))
 		cr.say(w, "Stopping process with SIGKILL")
@@ -196,17 +196,26 @@ func (cr *crew) bound(w *worker, gone <-chan struct{}) bool {
 	}
 }
 
-func (cr *crew) up(w *worker) {
+// up has a worker be up: on record first, so that who has seen it up finds it
+// up after a kill. One that has ended meanwhile never was.
+func (cr *crew) up(w *worker, gone <-chan struct{}) {
 	cr.mu.Lock()
-	w.dyno.State, w.dyno.UpdatedAt, w.up = platform.DynoUp, now(), time.Now()
-	if p := cr.posts[w.dyno.Name]; p != nil {
-		p.fails = 0
-	}
 	d := w.dyno
 	cr.mu.Unlock()
+	d.State, d.UpdatedAt = platform.DynoUp, now()
 	if w.recorded {
 		cr.c.report("recording that a dyno is up", cr.c.save(context.Background(), d), "dyno", d.Name)
 	}
+	cr.mu.Lock()
+	if done(gone) {
+		cr.mu.Unlock()
+		return
+	}
+	w.dyno.State, w.dyno.UpdatedAt, w.up = d.State, d.UpdatedAt, time.Now()
+	if p := cr.posts[w.dyno.Name]; p != nil {
+		p.fails = 0
+	}
+	cr.mu.Unlock()
 	cr.say(w, "State changed from starting to up")
 	cr.kick()
 }
