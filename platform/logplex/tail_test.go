@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,24 +72,18 @@ func TestATailWithoutBacklogGivesOnlyWhatComes(t *testing.T) {
 		"after an id not yet met": {50, 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := open(t, t.TempDir())
-			l.Log(app, "app", "web.1", "old\nold\nold")
-			next := pull(t, l, Filter{}, c.n, c.after)
-			// When the tail begins cannot be seen, so lines come until it has one.
-			first := make(chan platform.LogLine)
-			go func() { first <- next() }()
-			for {
-				select {
-				case line := <-first:
-					if line.Text != "new" {
-						t.Errorf("got %+v", line)
-					}
-					return
-				default:
-					l.Log(app, "app", "web.1", "new")
-					l.Recent(app, Filter{}, 0)
+			synctest.Test(t, func(t *testing.T) {
+				l := open(t, t.TempDir())
+				l.Log(app, "app", "web.1", "old\nold\nold")
+				next := pull(t, l, Filter{}, c.n, c.after)
+				first := make(chan platform.LogLine)
+				go func() { first <- next() }()
+				synctest.Wait() // until the tail has begun
+				l.Log(app, "app", "web.1", "new")
+				if line := <-first; line.Text != "new" {
+					t.Errorf("got %+v", line)
 				}
-			}
+			})
 		})
 	}
 }
