@@ -40,6 +40,8 @@ func TestWhatIsHeldStaysUntilTheLastRelease(t *testing.T) {
 	}
 	second()
 	await(t, "0 false", func() string { return fmt.Sprint(f.provider.count(), exists(slug)) })
-	_, err := f.Addon(t.Context(), other.Name)
-	refused(t, err, platform.NotFound)
+	await(t, platform.Missing("add_on").Error(), func() string {
+		_, err := f.Addon(t.Context(), other.Name)
+		return fmt.Sprint(err)
+	})
 }
