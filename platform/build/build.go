@@ -35,7 +35,7 @@ const Failed = "build_failed"
 // Config is what a Builder works with. Dir and CacheDir are on one filesystem.
 type Config struct {
 	Runner     dyno.Runner
-	Dir        string // has a folder per running build
+	Dir        string // has a folder per app that is being built
 	CacheDir   string // has a folder per app, kept between its builds
 	Buildpacks fs.FS  // the built-in ones: go/bin/detect, ...
 	// MachineEnv is the part of this machine's environment that build
@@ -204,15 +204,15 @@ func (j *job) do(ctx context.Context) (Result, error) {
 	if err := j.receive(ctx); err != nil {
 		return Result{}, err
 	}
-	packs, err := j.choose(ctx)
+	chosen, err := j.choose(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	var result Result
 	var defaults release
-	for i := range packs {
-		p := &packs[i]
-		if defaults, err = j.apply(ctx, p); err != nil {
+	for _, among := range chosen {
+		var p pack
+		if p, defaults, err = j.apply(ctx, among); err != nil {
 			return Result{}, err
 		}
 		result.Buildpacks = append(result.Buildpacks, p.ref.name)

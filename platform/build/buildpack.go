@@ -3,7 +3,6 @@ package build
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -14,7 +13,7 @@ import (
 type pack struct {
 	ref   ref
 	n     int    // its folder is buildpacks/N
-	title string // what its bin/detect calls the app; empty before it ran
+	title string // what its bin/detect calls the app; empty before it has said so
 }
 
 // detectOrder is Heroku's
@@ -24,24 +23,26 @@ func detectOrder() []string {
 	return []string{"ruby", "nodejs", "clojure", "python", "java", "gradle", "scala", "php", "go", "procfile"}
 }
 
-// choose returns the buildpacks to apply: those that were set, or the first
-// that detects the app.
-func (j *job) choose(ctx context.Context) ([]pack, error) {
+// choose installs buildpacks and returns those to apply, each as the ones among
+// which it is the first that detects the app: those that were set, each alone, or
+// all that are here.
+func (j *job) choose(ctx context.Context) ([][]pack, error) {
 	j.doing = "fetching the buildpacks"
-	wanted := j.req.Buildpacks
-	if len(wanted) == 0 && j.req.Env["BUILDPACK_URL"] != "" {
-		wanted = []string{j.req.Env["BUILDPACK_URL"]} // the older way to set one
-	}
+	wanted := j.wanted()
+	var packs []pack
 	if len(wanted) == 0 {
-		return j.detectAny(ctx)
+		j.out.step("Determining which buildpack to use for this app")
+		for n, id := range builtins(j.cfg.Buildpacks) {
+			packs = append(packs, pack{ref: ref{kind: builtin, id: id, name: "heroku/" + id}, n: n})
+		}
+		return [][]pack{packs}, j.install(ctx, packs)
 	}
-	packs := make([]pack, len(wanted))
 	for n, text := range wanted {
 		r, err := parseRef(text)
 		if err != nil {
 			return nil, err
 		}
-		packs[n] = pack{ref: r, n: n}
+		packs = append(packs, pack{ref: r, n: n})
 	}
 	if len(packs) == 1 {
 		j.out.step("Using buildpack: %s", packs[0].ref.name)
@@ -51,78 +52,71 @@ func (j *job) choose(ctx context.Context) ([]pack, error) {
 			j.out.detail("%d. %s", p.n+1, p.ref.name)
 		}
 	}
-	return packs, j.install(ctx, packs)
+	return slices.Collect(slices.Chunk(packs, 1)), j.install(ctx, packs)
 }
 
-func (j *job) detectAny(ctx context.Context) ([]pack, error) {
-	j.out.step("Determining which buildpack to use for this app")
-	var packs []pack
-	for n, id := range builtins(j.cfg.Buildpacks) {
-		packs = append(packs, pack{ref: ref{kind: builtin, id: id, name: "heroku/" + id}, n: n})
+// wanted are the buildpacks that were set.
+func (j *job) wanted() []string {
+	if url := j.req.Env["BUILDPACK_URL"]; len(j.req.Buildpacks) == 0 && url != "" {
+		return []string{url} // the older way to set one
 	}
-	if err := j.install(ctx, packs); err != nil {
-		return nil, err
-	}
-	if found, err := j.detect(ctx, packs); err != nil || found != nil {
-		return found, err
-	}
-	return nil, reject("No default language could be detected for this app.\n"+
-		"HINT: an app has a file that says what it is at its root, such as go.mod, package.json or a Procfile (buildpacks here: %s).\n"+
-		"See https://devcenter.heroku.com/articles/buildpacks%s", strings.Join(builtins(j.cfg.Buildpacks), ", "), j.hintOfContainers())
+	return j.req.Buildpacks
 }
 
-// apply runs one buildpack, which learns its title, and returns what its
-// bin/release says.
-func (j *job) apply(ctx context.Context, p *pack) (release, error) {
-	if p.title == "" {
-		found, err := j.detect(ctx, []pack{*p})
-		if err != nil {
-			return release{}, err
-		}
-		if found == nil {
-			return release{}, reject("Push rejected, failed to detect set buildpack %s.\nThe app has none of the files that this buildpack looks for; set another one, or clear it (heroku buildpacks:clear).", p.ref.name)
-		}
-		*p = found[0]
-	}
-	return j.compile(ctx, *p)
-}
-
-// detect asks buildpacks, one after the other, whether the app is for them,
-// and returns the first that says so, which has its title then; or none.
-func (j *job) detect(ctx context.Context, packs []pack) (found []pack, err error) {
+// apply has the first of the buildpacks that detects the app compile it, and
+// returns which that is and what its bin/release says.
+func (j *job) apply(ctx context.Context, among []pack) (pack, release, error) {
 	j.doing = "detecting the language"
-	code, err := j.run(ctx, fmt.Sprintf("detect %d %d", packs[0].n, packs[len(packs)-1].n), nil)
-	if err != nil || code != 0 {
-		return nil, err
+	code, err := j.run(ctx, fmt.Sprintf("build %d %d", among[0].n, among[len(among)-1].n), nil)
+	p, told := j.detected(among)
+	if p.title != "" {
+		j.doing = fmt.Sprintf("compiling %s app", p.title)
 	}
-	for _, p := range packs {
+	if err := cmp.Or(err, told); err != nil {
+		return pack{}, release{}, err
+	}
+	if p.title == "" {
+		return pack{}, release{}, j.undetected(among)
+	}
+	r, err := j.released(p, code)
+	return p, r, err
+}
+
+// detected is the one of the buildpacks that detected the app, with its title;
+// none, without one, where none did.
+func (j *job) detected(among []pack) (pack, error) {
+	for _, p := range among {
 		text, asked, err := j.said("detect", p)
 		if err != nil {
-			return nil, reject("Push rejected, the output of bin/detect of %s cannot be read: %v.", p.ref.name, err)
+			return pack{}, reject("Push rejected, the output of bin/detect of %s cannot be read: %v.", p.ref.name, err)
 		}
 		if asked {
 			p.title, _, _ = strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(text), "")), "\n")
 			p.title = cmp.Or(p.title, p.ref.name)
-			return []pack{p}, nil
+			return p, nil
 		}
 	}
-	return nil, errors.New("a buildpack has detected the app, but what it said of it is gone")
+	return pack{}, nil
 }
 
-func (j *job) compile(ctx context.Context, p pack) (release, error) {
-	j.out.step("%s app detected", p.title)
-	j.doing = fmt.Sprintf("compiling %s app", p.title)
-	code, err := j.run(ctx, fmt.Sprintf("compile %d", p.n), nil)
-	if err != nil {
-		return release{}, err
+func (j *job) undetected(among []pack) error {
+	if len(j.wanted()) > 0 {
+		return reject("Push rejected, failed to detect set buildpack %s.\nThe app has none of the files that this buildpack looks for; set another one, or clear it (heroku buildpacks:clear).", among[0].ref.name)
 	}
+	return reject("No default language could be detected for this app.\n"+
+		"HINT: an app has a file that says what it is at its root, such as go.mod, package.json or a Procfile (buildpacks here: %s).\n"+
+		"See https://devcenter.heroku.com/articles/buildpacks%s", strings.Join(builtins(j.cfg.Buildpacks), ", "), j.hintOfContainers())
+}
+
+// released is what bin/release says of an app; code is how its buildpack ended.
+func (j *job) released(p pack, code int) (release, error) {
 	text, asked, err := j.said("release", p)
 	switch {
 	case code != 0 && asked:
 		return release{}, reject("Push rejected, bin/release of %s failed with status %d.", p.ref.name, code)
 	case code != 0:
 		return release{}, reject("Push rejected, failed to compile %s app.", p.title)
-	case !asked:
+	case err == nil && !asked:
 		return release{}, nil
 	}
 	if err == nil {

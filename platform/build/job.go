@@ -32,12 +32,17 @@ type job struct {
 }
 
 func (b *Builder) open(req Request, out *output) (*job, error) {
-	dir := filepath.Join(b.cfg.Dir, req.ID)
+	// The same for all builds of an app, of which one runs at a time: tools keep
+	// absolute paths in what they cache, and begin anew where those have changed.
+	dir := filepath.Join(b.cfg.Dir, req.AppID)
 	// Programs of the app's user pass through Dir, and cannot list it.
 	if err := os.MkdirAll(b.cfg.Dir, 0o711); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(b.cfg.CacheDir, 0o711); err != nil {
+		return nil, err
+	}
+	if err := removeAll(b.cfg.Dir, req.AppID); err != nil { // what an earlier build could not
 		return nil, err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -85,7 +90,7 @@ func (j *job) close() error {
 	if j.root != nil {
 		err = errors.Join(err, j.root.Close())
 	}
-	return errors.Join(err, removeAll(j.cfg.Dir, j.req.ID))
+	return errors.Join(err, removeAll(j.cfg.Dir, j.req.AppID))
 }
 
 // receive unpacks the source and drops what .slugignore names.

@@ -59,6 +59,17 @@ func TestAppOfAProcfileIsPackedAsItIs(t *testing.T) {
 	}
 }
 
+// Tools keep absolute paths in their caches.
+func TestAnAppIsBuiltInTheSameFolderEachTime(t *testing.T) {
+	b := newBench(t, scripted(`echo "$PWD $2" >> "$2/places"; mkdir left; chmod 500 left; cat "$2/places" > places`))
+	b.build(b.request(tarOf(t, entry{name: "x"})))
+	_, slug := b.build(b.request(tarOf(t, entry{name: "x"})))
+	first, second, _ := strings.Cut(strings.TrimSpace(slug["places"].text), "\n")
+	if first == "" || first != second {
+		t.Errorf("the first build is in %q, the second in %q", first, second)
+	}
+}
+
 func TestSourceThatIsNoAppIsRejectedWithTheReason(t *testing.T) {
 	for name, test := range map[string]struct {
 		source io.Reader

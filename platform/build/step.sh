@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
 # Runs the programs of buildpacks in the folder of a build:
 #
-#   step detect N LAST   bin/detect of N to LAST, until one detects the app
-#   step compile N       bin/compile of N, and then its bin/release
-#   step fetch N         makes N of a git repository
+#   step build N LAST   bin/detect of N to LAST, until one detects the app, and
+#                       then bin/compile and bin/release of that
+#   step fetch N        makes N of a git repository
 #
 # What the builder has to know of the output is left in out/detect-N, for the
 # one that detected the app, and in out/release-N, once that has been asked.
 here=$PWD
 program=$1
 n=$2
-pack=$here/buildpacks/$n
 export TMPDIR=$here/tmp
 
 # What an earlier buildpack installed, the later ones may use.
@@ -21,26 +20,28 @@ for ((i = 0; i < n; i++)); do
 	fi
 done
 
-detect() {
-	local i
-	for ((i = n; i <= $1; i++)); do
-		if "$here/buildpacks/$i/bin/detect" "$PWD" >"$here/out/detect-$i"; then
-			return
+build() {
+	local title
+	until "$here/buildpacks/$n/bin/detect" "$PWD" >"$here/out/detect-$n"; do
+		rm -f "$here/out/detect-$n"
+		if ((++n > $1)); then
+			return 1
 		fi
-		rm -f "$here/out/detect-$i"
 	done
-	return 1
+	read -r title <"$here/out/detect-$n"
+	echo "-----> ${title:+$title }app detected"
+	compile "$here/buildpacks/$n"
 }
 
 compile() {
-	"$pack/bin/compile" "$PWD" "$here/cache" "$here/env"
+	"$1/bin/compile" "$PWD" "$here/cache" "$here/env"
 	local status=$?
 	rm -rf "$here/out/release-$n" # nobody has asked yet
 	if ((status)); then
 		return "$status"
 	fi
-	if [[ -f $pack/bin/release ]]; then
-		"$pack/bin/release" "$PWD" >"$here/out/release-$n"
+	if [[ -f $1/bin/release ]]; then
+		"$1/bin/release" "$PWD" >"$here/out/release-$n"
 	fi
 }
 
@@ -48,7 +49,7 @@ compile() {
 fetch() {
 	export GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=http:https:git
 	# shellcheck disable=SC2016 # git's shell expands it
-	local login='!printf "username=%s\npassword=%s\n" "$FETCH_USER" "$FETCH_PASSWORD"; :'
+	local pack=$here/buildpacks/$n login='!printf "username=%s\npassword=%s\n" "$FETCH_USER" "$FETCH_PASSWORD"; :'
 	local options=(-c core.hooksPath=/dev/null)
 	if [[ -n ${FETCH_USER-} ]]; then
 		options+=(-c credential.helper= -c credential.helper="$login")
@@ -61,8 +62,7 @@ fetch() {
 
 cd "$here/build" || exit
 case $program in
-detect) detect "$3" ;;
-compile) compile ;;
+build) build "$3" ;;
 fetch) fetch ;;
 *)
 	echo "step: no program is called $program" >&2
