@@ -21,6 +21,7 @@ require (
 	github.com/google/uuid v1.6.0 // ids
 	github.com/jackc/pgx/v5 v5.12.0 // Postgres
 	github.com/klauspost/compress v1.20.3 // gzip at three times the speed of the standard library: every deploy and every dyno start waits for it
+	github.com/klauspost/pgzip v1.3.0 // compresses a slug on all cores: every deploy waits for it
 	github.com/moby/patternmatcher v0.6.1 // .dockerignore, as the engine itself reads it
 	github.com/redis/go-redis/v9 v9.23.0 // Redis
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // draft-04, which Heroku's schema is written in; tests only

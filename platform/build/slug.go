@@ -11,12 +11,13 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/google/renameio/v2"
-	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/pgzip"
 )
 
 // softSlugSize is where Heroku starts to warn.
@@ -126,24 +127,14 @@ func (b *bounded) Write(p []byte) (int, error) {
 // static file servers make validators of them. Links are packed as links,
 // wherever they lead: in a dyno they open nothing that its user cannot.
 func writeSlug(w io.Writer, root *os.Root) error {
-	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	gz, err := pgzip.NewWriterLevel(w, pgzip.BestSpeed)
 	if err != nil {
 		return err
 	}
+	defer gz.Reset(io.Discard) // which ends what runs in one that has failed
 	tw := tar.NewWriter(gz)
-	err = fs.WalkDir(root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name == ".git" {
-			return skip(d)
-		}
-		if name == "." {
-			return nil
-		}
-		return addToSlug(tw, root, name)
-	})
-	if err != nil {
+	p := packing{tw: tw, root: root, buf: make([]byte, 64<<10)}
+	if err := p.folder("."); err != nil {
 		return err
 	}
 	if err := tw.Close(); err != nil {
@@ -152,42 +143,96 @@ func writeSlug(w io.Writer, root *os.Root) error {
 	return gz.Close()
 }
 
-func skip(d fs.DirEntry) error {
-	if d.IsDir() {
-		return fs.SkipDir
-	}
-	return nil
+type packing struct {
+	tw   *tar.Writer
+	root *os.Root
+	buf  []byte
 }
 
-func addToSlug(tw *tar.Writer, root *os.Root, name string) error {
-	info, err := root.Lstat(name)
+// folder packs what is in a folder: first what is no folder itself, through the
+// folder, since a path that is followed anew for each file takes as long as all
+// the rest; then, with the folder closed, those in it.
+func (p *packing) folder(name string) error {
+	folders, err := p.files(name)
+	for _, sub := range folders {
+		if err == nil {
+			err = p.subfolder(sub)
+		}
+	}
+	return err
+}
+
+// files packs what is in a folder but for folders, whose paths it returns.
+func (p *packing) files(folder string) (folders []string, err error) {
+	in, err := p.root.OpenRoot(folder)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	entries, err := fs.ReadDir(in.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		name := path.Join(folder, e.Name())
+		switch {
+		case name == ".git":
+		case e.IsDir():
+			folders = append(folders, name)
+		default:
+			if err := p.file(in, e.Name(), name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return folders, nil
+}
+
+func (p *packing) subfolder(name string) error {
+	info, err := p.root.Lstat(name)
 	if err != nil {
 		return err
 	}
-	h := &tar.Header{
+	h := header(name+"/", info)
+	h.Typeflag = tar.TypeDir
+	if err := p.tw.WriteHeader(h); err != nil {
+		return err
+	}
+	return p.folder(name)
+}
+
+// file packs a file or a link that is called name in a folder, as path.
+func (p *packing) file(in *os.Root, name, path string) error {
+	info, err := in.Lstat(name)
+	if err != nil {
+		return err
+	}
+	h := header(path, info)
+	switch info.Mode().Type() {
+	case 0:
+		return p.content(in, name, h)
+	case fs.ModeSymlink:
+		h.Typeflag = tar.TypeSymlink
+		if h.Linkname, err = in.Readlink(name); err != nil {
+			return err
+		}
+		return p.tw.WriteHeader(h)
+	default: // a socket or pipe that a build left behind
+		return nil
+	}
+}
+
+func header(name string, info fs.FileInfo) *tar.Header {
+	return &tar.Header{
 		Name:    name,
 		Mode:    int64(info.Mode().Perm()),
 		ModTime: info.ModTime().Truncate(1e9),
 		Format:  tar.FormatPAX,
 	}
-	switch info.Mode().Type() {
-	case 0:
-		return addFile(tw, root, h)
-	case fs.ModeDir:
-		h.Typeflag, h.Name = tar.TypeDir, name+"/"
-	case fs.ModeSymlink:
-		h.Typeflag = tar.TypeSymlink
-		if h.Linkname, err = root.Readlink(name); err != nil {
-			return err
-		}
-	default: // a socket or pipe that a build left behind
-		return nil
-	}
-	return tw.WriteHeader(h)
 }
 
-func addFile(tw *tar.Writer, root *os.Root, h *tar.Header) error {
-	f, err := root.OpenFile(h.Name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+func (p *packing) content(in *os.Root, name string, h *tar.Header) error {
+	f, err := in.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return err
 	}
@@ -200,9 +245,12 @@ func addFile(tw *tar.Writer, root *os.Root, h *tar.Header) error {
 		return fmt.Errorf("%s has changed while it was packed", h.Name)
 	}
 	h.Typeflag, h.Size = tar.TypeReg, info.Size()
-	if err := tw.WriteHeader(h); err != nil {
+	if err := p.tw.WriteHeader(h); err != nil {
 		return err
 	}
-	_, err = io.CopyN(tw, f, h.Size)
+	n, err := io.CopyBuffer(p.tw, io.LimitReader(f, h.Size), p.buf)
+	if err == nil && n < h.Size {
+		err = io.ErrUnexpectedEOF
+	}
 	return err
 }

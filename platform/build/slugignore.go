@@ -107,3 +107,10 @@ func (rules ignoreRules) remove(root *os.Root) (deleted int, err error) {
 	})
 	return deleted, err
 }
+
+func skip(d fs.DirEntry) error {
+	if d.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
