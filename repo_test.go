@@ -62,7 +62,7 @@ func arrows() map[string][]string {
 			"platform/rendezvous", "platform/store", "addons", "addons/catalog", "addons/engine", "addons/postgres",
 			"addons/redis", "router", "router/follow", "router/policy", "router/route"},
 
-		"router":        {"router/policy", "router/route"},
+		"router":        {"router/policy", "router/route", "router/wire"},
 		"router/wire":   {},
 		"router/route":  {},
 		"router/follow": {"router/route"},

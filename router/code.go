@@ -1,10 +1,40 @@
 package router
 
-import "net/http"
+import (
+	"net/http"
+
+	"niwa/router/wire"
+)
 
 // code is one of Heroku's H-codes, as the error of a request that the router
-// had to end (https://devcenter.heroku.com/articles/error-codes).
+// had to end (https://devcenter.heroku.com/articles/error-codes). Behind H25
+// stands which restriction it is.
 type code string
+
+// number is the code as Heroku prints it.
+func (c code) number() string { return string(c[:3]) }
+
+// restricted are the terms of H25.
+func restricted(why wire.ResponseError) terms {
+	return terms{desc: "HTTP restriction: " + string(why), at: "error", status: http.StatusBadGateway}
+}
+
+// codeOf is the code of an answer that goes to no client.
+func codeOf(malformed wire.ResponseError) code {
+	switch malformed {
+	case wire.InvalidLength:
+		return invalidLength
+	case wire.InvalidCoding:
+		return invalidCoding
+	case wire.OversizedStatusLine:
+		return oversizedStatus
+	case wire.OversizedHeader:
+		return oversizedHeader
+	case wire.OversizedCookie:
+		return oversizedCookie
+	}
+	return poorlyFormatted
+}
 
 const (
 	appCrashed         code = "H10"
@@ -19,7 +49,11 @@ const (
 	bootTimeout        code = "H20"
 	connectRefused     code = "H21"
 	forcedClose        code = "H24"
-	oversizedHeader    code = "H25"
+	invalidLength      code = "H25 content length"
+	invalidCoding      code = "H25 transfer encoding"
+	oversizedStatus    code = "H25 status line"
+	oversizedHeader    code = "H25 header"
+	oversizedCookie    code = "H25 cookie"
 	clientInterrupted  code = "H27"
 	clientIdle         code = "H28"
 	allQuarantined     code = "H34"
@@ -29,7 +63,7 @@ const (
 	statusClientClosed      = 499 // what Heroku logs when the client is at fault; never sent
 )
 
-func (c code) Error() string { return string(c) + " " + c.terms().desc }
+func (c code) Error() string { return c.number() + " " + c.terms().desc }
 
 // terms are the words of a code in the log, and its status.
 type terms struct {
@@ -70,8 +104,16 @@ func (c code) terms() terms {
 		return failed("Backend connection refused")
 	case forcedClose:
 		return terms{desc: "Forced close", at: "error"}
+	case invalidLength:
+		return restricted(wire.InvalidLength)
+	case invalidCoding:
+		return restricted(wire.InvalidCoding)
+	case oversizedStatus:
+		return restricted(wire.OversizedStatusLine)
 	case oversizedHeader:
-		return terms{desc: "HTTP restriction: oversized header", at: "error", status: http.StatusBadGateway}
+		return restricted(wire.OversizedHeader)
+	case oversizedCookie:
+		return restricted(wire.OversizedCookie)
 	case clientInterrupted:
 		return terms{desc: "Client Request Interrupted", at: "warning", sock: "client", status: statusClientClosed}
 	case clientIdle:

@@ -120,7 +120,7 @@ func TestEveryWayARequestFailsHasItsCode(t *testing.T) {
 			line:   `at=error code=H21 desc="Backend connection refused" ` + request + ` dyno=web.1 connect=Nms service= status=503 bytes=` + protocol,
 		},
 		"a header without end is H25": {
-			app:    dyno(saysAndWaits, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("a", maxHead)),
+			app:    dyno(saysAndWaits, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("a", 1<<20)),
 			status: 502,
 			line:   `at=error code=H25 desc="HTTP restriction: oversized header" ` + request + webOne + `502 bytes=0` + protocol,
 		},

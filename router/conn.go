@@ -1,169 +1,259 @@
 package router
 
 import (
-	"bufio"
 	"errors"
+	"io"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"niwa/router/wire"
 )
 
-// maxHead bounds what a dyno may send before its answer's header ends.
-const maxHead = 1 << 20
+// conn is a client's connection. One goroutine serves it from beginning to end:
+//
+//	    ┌───────────── keep-alive ─────────────┐
+//	    ▼                                      │
+//	reading a head ──► exchange with a dyno ───┤
+//	    │                    │                 │
+//	    │ refused            │ 101             │ closes
+//	    ▼                    ▼                 ▼
+//	 lingering            tunnel ──────────► closed
+//
+// On plain TCP the whole of it happens within one RawConn.Read. That clears the
+// poller's mark of the socket as it begins, and never again: what the client
+// sends meanwhile is marked, and so the socket is read only when there is
+// something in it. A request whose rest has yet to come, or that asks for
+// another protocol, is served outside, where reads are ordinary ones.
+type conn struct {
+	clocked
+	origin
+	rt   *Router
+	raw  syscall.RawConn // nil unless this is TCP, in plain
+	left func() bool     // whether the client has left
 
-// maxInformational bounds the 1xx answers before the one that counts.
-const maxInformational = 32
-
-// dynoConn is a connection to a dyno. It keeps the clocks of an exchange by
-// itself: FirstByte from when the request is out, Idle between any two bytes
-// after the answer began; and it remembers what went wrong, which the readers
-// above it are free to forget.
-type dynoConn struct {
-	net.Conn
-	in     *bufio.Reader // the way to read
-	idle   time.Duration
-	reused bool // it was idle before this exchange
-	last   bool // it can take no request after this one
-
-	received  int64 // bytes of this exchange
-	inHead    bool  // the answer's header has not ended
-	fault     error // the first error of reading
-	made      time.Time
-	lastWrite atomic.Int64 // nanoseconds since made
-
-	mu       sync.Mutex
-	answered bool // a byte of the answer is here
-
-	parked chan error // how the watch on an idle connection ended
+	buf      []byte // nil while there is nothing in it
+	from, to int    // what is unread of it
+	req      wire.Request
+	exchange exchange
+	busy     atomic.Bool // it has a request
+	failed   error       // how reading ended
+	unread   bool        // the client is still sending what nobody wants
 }
 
-func newDynoConn(c net.Conn, idle time.Duration) *dynoConn {
-	d := &dynoConn{Conn: c, idle: idle, made: time.Now(), parked: make(chan error, 1)}
-	d.in = bufio.NewReader(reader{d})
-	d.begin()
-	return d
+func (rt *Router) newConn(c net.Conn, o origin, raw syscall.RawConn, left func() bool) *conn {
+	client := &conn{rt: rt, origin: o, raw: raw, left: left}
+	client.attach(c)
+	client.exchange.conn, client.exchange.rt = client, rt
+	return client
 }
 
-// begin readies the connection for an exchange.
-func (d *dynoConn) begin() {
-	d.received, d.inHead, d.fault, d.answered = 0, true, nil, false
-	d.SetDeadline(time.Time{})
+// verdict is what becomes of a connection after what was read.
+type verdict int
+
+const (
+	hungry  verdict = iota // there is no whole head yet
+	outside                // a request is to be served outside of RawConn.Read
+	over                   // nothing more will be served
+)
+
+// serve serves requests until the client, or the router, ends it.
+func (c *conn) serve() {
+	if !c.rt.admit(c) {
+		c.Close()
+		return
+	}
+	defer c.rt.dismiss(c)
+	defer c.hangUp()
+	c.await()
+	for v := hungry; v != over; {
+		if c.raw != nil {
+			v = c.turnInside()
+		} else {
+			v = c.turn()
+		}
+		if v == outside && !c.serveOne() {
+			v = over
+		}
+	}
+	c.sayLate()
 }
 
-// awaitAnswer starts the clock of the first byte, unless that is here.
-func (d *dynoConn) awaitAnswer(timeout time.Duration) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.answered {
-		d.SetReadDeadline(time.Now().Add(timeout))
+// await readies the connection for a request. It is over when the router
+// drains.
+func (c *conn) await() (ok bool) {
+	c.req.Reset()
+	c.busy.Store(false)
+	c.read.set(c.rt.timeouts.Client)
+	return !c.rt.draining.Load()
+}
+
+// turn reads and serves with ordinary reads.
+func (c *conn) turn() verdict {
+	for {
+		if v := c.consume(true); v != hungry {
+			return v
+		}
+		n, err := c.Read(c.space())
+		c.to += n
+		if n == 0 && err != nil {
+			c.failed = err
+			return over
+		}
 	}
 }
 
-// Write gives the dyno Idle to take the bytes.
-func (d *dynoConn) Write(p []byte) (int, error) {
-	d.SetWriteDeadline(time.Now().Add(d.idle))
-	n, err := d.Conn.Write(p)
-	d.lastWrite.Store(int64(time.Since(d.made)))
-	return n, err
-}
-
-// reader is the unbuffered side of a dynoConn, which only its bufio.Reader reads.
-type reader struct{ *dynoConn }
-
-func (r reader) Read(p []byte) (int, error) {
-	d := r.dynoConn
-	quietSince := time.Now()
-	for {
-		if d.answered {
-			d.SetReadDeadline(quietSince.Add(d.idle))
-		}
-		n, err := d.Conn.Read(p)
-		if n > 0 {
-			d.arrived(n)
-		}
-		if d.inHead && d.received > maxHead {
-			err = oversizedHeader
-		}
-		if d.answered && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			// Bytes that went the other way count: the line is not idle.
-			if wrote := d.made.Add(time.Duration(d.lastWrite.Load())); wrote.After(quietSince) {
-				quietSince = wrote
+// turnInside reads and serves within RawConn.Read.
+func (c *conn) turnInside() (v verdict) {
+	first := true
+	err := c.raw.Read(func(fd uintptr) (done bool) {
+		for {
+			if first || c.from < c.to {
+				if v = c.consume(false); v != hungry {
+					return true
+				}
+			}
+			first = false
+			space := c.space()
+			n, err := syscall.Read(int(fd), space)
+			switch {
+			case err == syscall.EINTR:
 				continue
+			case err == syscall.EAGAIN:
+				c.release()
+				return false
+			case n <= 0:
+				c.failed, v = errors.Join(err, io.EOF), over
+				return true
+			}
+			c.to += n
+			if v = c.consume(false); v != hungry {
+				return true
+			}
+			if n < len(space) {
+				c.release()
+				return false
 			}
 		}
-		if err != nil && d.fault == nil {
-			d.fault = err
+	})
+	if err != nil && v == hungry {
+		c.failed = err
+		return over
+	}
+	return v
+}
+
+// consume serves the requests that are in the buffer. Those that need to read
+// from the client are left when that is not allowed.
+func (c *conn) consume(mayRead bool) verdict {
+	for {
+		n, err := c.req.Parse(c.buf[c.from:c.to])
+		if err != nil {
+			c.refuse(err)
+			return over
 		}
-		return n, err
+		if n == 0 {
+			return hungry
+		}
+		c.from += n
+		c.busy.Store(true)
+		c.read.clear()
+		if !mayRead && !c.standsAlone() {
+			return outside
+		}
+		if !c.serveOne() {
+			return over
+		}
 	}
 }
 
-func (d *dynoConn) arrived(n int) {
-	d.received += int64(n)
-	d.mu.Lock()
-	d.answered = true
-	d.mu.Unlock()
+// standsAlone is whether a request is all there, and is no more than that.
+func (c *conn) standsAlone() bool {
+	length := c.req.Length()
+	return c.req.Upgrade == nil && !c.req.Continue && length >= 0 && length <= int64(c.to-c.from)
 }
 
-// blame is the code of an exchange that failed on the dyno's side: by how
-// its connection failed or, when that is sound, by what it sent.
-func (d *dynoConn) blame() code {
-	var own code
+// serveOne serves the request whose head was read. It is false when that was
+// the last.
+func (c *conn) serveOne() bool {
+	return c.exchange.serve() && c.await()
+}
+
+// headSpace is the least there is to read into.
+const headSpace = 4 << 10
+
+// space is where to read to, behind what is unread.
+func (c *conn) space() []byte {
+	if c.buf == nil {
+		c.buf = c.rt.buffers.get()
+	}
+	if c.from == c.to {
+		c.from, c.to = 0, 0
+	}
+	if len(c.buf)-c.to < headSpace && c.from > 0 {
+		c.to = copy(c.buf, c.buf[c.from:c.to])
+		c.from = 0
+	}
+	if len(c.buf)-c.to < headSpace {
+		larger := make([]byte, 2*len(c.buf))
+		copy(larger, c.buf[:c.to])
+		c.rt.buffers.put(c.buf)
+		c.buf = larger
+	}
+	return c.buf[c.to:]
+}
+
+// release gives the buffer back while there is nothing in it.
+func (c *conn) release() {
+	if c.from == c.to && c.buf != nil {
+		c.rt.buffers.put(c.buf)
+		c.buf, c.from, c.to = nil, 0, 0
+	}
+}
+
+// send writes to the client, which has Idle to take it.
+func (c *conn) send(p []byte) error {
+	c.write.set(c.rt.timeouts.Idle)
+	_, err := c.Write(p)
+	c.write.clear()
 	switch {
-	case errors.As(d.fault, &own):
-		return own
-	case errors.Is(d.fault, os.ErrDeadlineExceeded) && d.answered:
-		return idleConnection
-	case errors.Is(d.fault, os.ErrDeadlineExceeded):
-		return requestTimeout
-	case d.fault != nil && d.received == 0:
-		return noResponse
-	case d.fault == nil && d.inHead:
-		return poorlyFormatted
+	case err == nil:
+		return nil
+	case c.rt.cut.Err() != nil:
+		return forcedClose
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return clientIdle
 	}
-	return serverInterrupted
+	return clientInterrupted
 }
 
-// used is how many bytes of the dyno's went into the answer, header included.
-func (d *dynoConn) used() int64 { return d.received - int64(d.in.Buffered()) }
-
-// park watches an idle connection for at most keep. When that ends without
-// wake, because the time is over or the dyno closed or said something unasked,
-// ended is called.
-func (d *dynoConn) park(keep time.Duration, ended func()) {
-	d.begin()
-	d.SetReadDeadline(time.Now().Add(keep))
-	go func() {
-		_, err := d.in.Peek(1)
-		d.parked <- err
-		ended()
-	}()
+// sayLate tells a client that did not finish a head in time.
+func (c *conn) sayLate() {
+	if errors.Is(c.failed, os.ErrDeadlineExceeded) && c.from < c.to && !c.rt.draining.Load() {
+		c.refuse(&wire.RequestError{Status: 408, Reason: "the header did not come in time"})
+	}
 }
 
-// wake ends the watch; it is false when the connection is of no more use.
-func (d *dynoConn) wake() bool {
-	d.SetReadDeadline(time.Unix(1, 0))
-	alive := errors.Is(<-d.parked, os.ErrDeadlineExceeded)
-	d.begin()
-	d.reused = true
-	return alive
-}
-
-// stale is whether the connection closed without a word in answer, as one does
-// that the dyno gave up while it was idle.
-func (d *dynoConn) stale() bool {
-	return d.reused && d.received == 0 && d.fault != nil && !errors.Is(d.fault, os.ErrDeadlineExceeded)
-}
-
-// hangUp waits a moment for the dyno to close first. Whoever does has the port
-// blocked for a minute (TIME_WAIT), and the router has one port for each
-// connection, the dyno one for all.
-func (d *dynoConn) hangUp() {
-	defer d.Close()
-	d.SetDeadline(time.Now().Add(time.Second))
-	if _, err := d.in.Peek(1); err == nil {
-		return // it goes on talking
+// hangUp closes the connection so that the last answer arrives: a client that
+// is still sending would have it destroyed, and may go on for a moment.
+func (c *conn) hangUp() {
+	defer c.Close()
+	if !c.unread && c.from == c.to || c.rt.cut.Err() != nil {
+		return
+	}
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		if half.CloseWrite() != nil {
+			return
+		}
+	}
+	c.SetReadDeadline(time.Now().Add(linger))
+	buf := c.rt.buffers.get()
+	defer c.rt.buffers.put(buf)
+	for {
+		if _, err := c.Read(buf); err != nil {
+			return
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/http"
 	"os"
 	"syscall"
 	"time"
@@ -45,49 +44,34 @@ func exhausted(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.EADDRNOTAVAIL)
 }
 
-// repeatable is whether a request that a dyno may have seen can be sent again
-// (RFC 9110 §9.2.2). Only such requests go over connections that were idle,
-// because a dyno may be closing one at that very moment. Any other gets a new
-// connection, and is its last.
-func repeatable(r *http.Request) bool {
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
-		return r.Body == http.NoBody || r.ContentLength == 0
-	}
-	return false
-}
-
 // connect gives the request to a dyno: it queues while none is up, leaves out
 // those that take no connection, and tries as many as there are, at most ten.
 // The table may change meanwhile and is looked at anew each time; a dyno that
 // it has no more has cost the request nothing.
 func (x *exchange) connect() (*dynoConn, error) {
-	overdue := time.NewTimer(time.Until(x.arrival.at.Add(x.router.timeouts.Queue)))
-	defer overdue.Stop()
-	backoff := firstBackoff
-	for attempts := 1; ; {
-		changed := x.router.routes.Changed()
-		table := x.router.routes.Table()
-		app, ok := table.Lookup(x.req.Host)
+	for attempts, pause := 1, firstBackoff; ; {
+		changed := x.rt.routes.Changed()
+		table := x.rt.routes.Table()
+		app, ok := table.Lookup(x.host)
 		if !ok {
 			return nil, noWebProcesses // it was destroyed while the request waited
 		}
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		b, current := x.router.fleet.pick(table, app, time.Now())
+		b, current := x.rt.fleet.pick(table, app, time.Now())
 		if !current {
 			continue
 		}
 		late := allQuarantined
 		if b != nil {
-			c, listed, err := x.open(b)
+			d, listed, err := x.open(b)
 			switch {
 			case err == nil:
-				return c, nil
+				return d, nil
 			case err == errExhausted:
 				late = platformError
-			case x.ctx.Err() != nil || listed && attempts >= min(maxAttempts, len(app.Dynos)):
+			case x.aborted() != nil || listed && attempts >= min(maxAttempts, len(app.Dynos)):
 				return nil, err
 			case listed:
 				attempts++
@@ -97,51 +81,86 @@ func (x *exchange) connect() (*dynoConn, error) {
 			}
 		}
 		x.line.dyno, x.line.connect = "", -1
-		again := time.After(backoff)
 		if len(app.Dynos) == 0 {
-			again, late = nil, bootTimeout
+			late = bootTimeout
 		}
-		backoff = min(2*backoff, lastBackoff)
-		select {
-		case <-changed:
-		case <-again:
-		case <-overdue.C:
-			return nil, late
-		case <-x.ctx.Done():
-			return nil, x.gone()
+		if err := x.queue(changed, pause, late); err != nil {
+			return nil, err
 		}
+		pause = min(2*pause, lastBackoff)
+	}
+}
+
+// queue waits until the table changes, or for a while when there are dynos to
+// try again. When the request has waited for too long the error is late.
+func (x *exchange) queue(changed <-chan struct{}, pause time.Duration, late code) error {
+	ctx, cancel := x.context()
+	defer cancel()
+	overdue := time.NewTimer(time.Until(x.at.Add(x.rt.timeouts.Queue)))
+	defer overdue.Stop()
+	var again <-chan time.Time
+	if late != bootTimeout {
+		again = time.After(pause)
+	}
+	select {
+	case <-changed:
+	case <-again:
+	case <-overdue.C:
+		return late
+	case <-ctx.Done():
+		return x.aborted()
+	}
+	return nil
+}
+
+// context ends when the exchange is given up.
+func (x *exchange) context() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.giveUp = cancel; x.cause != nil {
+		cancel()
+	}
+	return ctx, func() {
+		x.mu.Lock()
+		x.giveUp = nil
+		x.mu.Unlock()
+		cancel()
 	}
 }
 
 // open takes a pooled connection to the dyno, where the request may have one,
 // or makes one. A dyno that takes none is quarantined; listed is then whether
 // the table still has it.
-func (x *exchange) open(b *backend) (c *dynoConn, listed bool, err error) {
-	t := x.router.timeouts
+func (x *exchange) open(b *backend) (d *dynoConn, listed bool, err error) {
 	x.line.dyno = b.dyno.Name
 	x.line.connect = 0
-	if repeatable(x.req) && !x.anew {
-		if c := x.router.fleet.reuse(b); c != nil {
+	if x.repeatable && !x.anew {
+		if d := x.rt.fleet.reuse(b); d != nil {
+			d.begin()
+			d.reused = true
 			x.backend = b
-			return c, true, nil
+			return d, true, nil
 		}
 	}
+	ctx, cancel := x.context()
+	defer cancel()
 	start := time.Now()
-	dialer := net.Dialer{Timeout: t.Connect}
-	raw, err := dialer.DialContext(x.ctx, "tcp", b.dyno.Addr)
+	dialer := net.Dialer{Timeout: x.rt.timeouts.Connect}
+	raw, err := dialer.DialContext(ctx, "tcp", b.dyno.Addr)
 	x.line.connect = time.Since(start)
 	if err == nil {
 		x.backend = b
-		return newDynoConn(raw, t.Idle), true, nil
+		return newDynoConn(raw, &x.rt.timeouts), true, nil
 	}
-	x.router.fleet.done(b)
-	if x.ctx.Err() != nil {
-		return nil, true, x.gone()
+	x.rt.fleet.done(b)
+	if cause := x.aborted(); cause != nil {
+		return nil, true, cause
 	}
 	if exhausted(err) {
 		return nil, true, errExhausted
 	}
-	listed = x.router.fleet.quarantine(b, time.Now().Add(t.Quarantine))
+	listed = x.rt.fleet.quarantine(b, time.Now().Add(x.rt.timeouts.Quarantine))
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return nil, listed, connectTimeout
 	}

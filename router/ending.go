@@ -3,37 +3,31 @@ package router
 import (
 	"errors"
 	"net/http"
-	"time"
+
+	"niwa/router/wire"
 )
 
-// blame says whose fault it is that reading from the dyno failed. The router
-// itself closes the connection when the client is at fault.
-func (x *exchange) blame(conn *dynoConn) error {
-	if x.router.cut.Err() != nil {
-		return forcedClose
+// refuse answers a request that is not HTTP as the router takes it. The
+// connection ends with it.
+func (c *conn) refuse(err error) {
+	status, reason := http.StatusBadRequest, ""
+	var refused *wire.RequestError
+	if errors.As(err, &refused) {
+		status, reason = refused.Status, refused.Reason
 	}
-	if x.ctx.Err() != nil && x.upload.started {
-		<-x.upload.done // net/http ends the context before the upload knows why
+	out := appendStatus(nil, status, []byte(http.StatusText(status)))
+	out = appendDate(append(out, "Server: "+serverName+"\r\nContent-Type: text/plain; charset=utf-8\r\n"...))
+	out = appendLength(out, len(reason)+1)
+	out = append(append(append(appendConnection(out, true), "\r\n"...), reason...), '\n')
+	c.unread = true
+	if c.send(out) != nil {
+		c.unread = false
 	}
-	if err := x.upload.fault(); err != nil {
-		return err
-	}
-	if x.ctx.Err() != nil {
-		return x.gone()
-	}
-	return conn.blame()
 }
 
-// gone is why the context ended.
-func (x *exchange) gone() error {
-	if x.router.cut.Err() != nil {
-		return forcedClose
-	}
-	return clientInterrupted
-}
-
-// finish answers what can still be answered and writes the log line.
-func (x *exchange) finish(err error) {
+// finish writes the log line and answers what can still be answered. It is
+// false when the connection is to end.
+func (x *exchange) finish(err error) (keep bool) {
 	var c code
 	switch {
 	case err == nil:
@@ -43,34 +37,21 @@ func (x *exchange) finish(err error) {
 		// The client broke the grammar of its own body, for which Router 2.0 has no code.
 		x.line.status = http.StatusBadRequest
 	}
-	x.router.log(x.app.ID, x.line.String())
+	x.rt.log(x.app.ID, x.line.text())
 	switch {
 	case err == nil:
+		keep = !x.closes
 	case x.committed, c != "" && !c.answerable():
 		x.upload.abandon(0)
-		panic(http.ErrAbortHandler) // net/http cuts the connection
+		return false // the client sees that the answer breaks off
 	case c == "":
-		x.refuse(http.StatusBadRequest)
+		x.conn.refuse(&wire.RequestError{Status: http.StatusBadRequest, Reason: "the body is not in chunks"})
 	default:
-		x.page(x.line.status, c.words(), c.customPage(x.app))
+		keep = x.page(x.line.status, c.words(), c.customPage(x.app))
+	}
+	if !x.upload.ended() {
+		x.conn.unread, keep = true, false
 	}
 	x.upload.abandon(linger)
-}
-
-// refuse answers a request that is not HTTP as the router takes it.
-func (x *exchange) refuse(status int) {
-	x.upload.closeAfterAnswer()
-	x.rc.SetWriteDeadline(time.Now().Add(x.router.timeouts.Idle))
-	http.Error(x.w, http.StatusText(status), status)
-}
-
-// page sends a page of the router's own. A client that will not have it has
-// nothing more to be told.
-func (x *exchange) page(status int, say words, custom string) {
-	x.upload.closeAfterAnswer()
-	x.rc.SetWriteDeadline(time.Now().Add(x.router.timeouts.Idle))
-	if err := errors.Join(writePage(x.w, status, say, custom), x.rc.Flush()); err != nil {
-		x.upload.abandon(0)
-		panic(http.ErrAbortHandler)
-	}
+	return keep
 }

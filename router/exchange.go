@@ -3,206 +3,256 @@ package router
 import (
 	"context"
 	"errors"
-	"io"
-	"net/http"
-	"os"
+	"sync"
 	"time"
 
 	"niwa/router/route"
+	"niwa/router/wire"
 )
 
-// exchange is one request and its answer.
+// exchange is one request and its answer. A connection has one at a time, and
+// uses it again.
 type exchange struct {
-	router  *Router
-	w       http.ResponseWriter
-	rc      *http.ResponseController
-	req     *http.Request
-	ctx     context.Context // ends when the client left, or the router gives up
-	app     *route.App
-	arrival arrival
-	line    line
+	rt   *Router
+	conn *conn
+
+	at         time.Time // when the request arrived
+	host       string    // of its Host, as it came; kept, since the next is likely the same
+	fwd, id    []byte    // X-Forwarded-For and X-Request-Id
+	app        *route.App
+	line       line
+	repeatable bool
+	isHead     bool
+	request    []byte  // for the dyno: the head, and the body
+	answer     []byte  // what is written to the client
+	body       []byte  // all of it, where it was here with the head
+	upload     *upload // of a body that was not; else nil
 
 	backend   *backend  // the dyno that has the request; nil before
 	began     time.Time // when it got it
-	upload    *upload
-	anew      bool // an idle connection was no more: it takes a new one
-	committed bool // the client has the status
+	anew      bool      // an idle connection was no more: it takes a new one
+	committed bool      // the client has the status
+	closes    bool      // the client's connection ends with the answer
+
+	mu     sync.Mutex // guards what is below from who sweeps
+	waits  bool       // nobody reads from the client
+	dyno   *dynoConn  // in use
+	cause  error      // why it was given up
+	giveUp context.CancelFunc
 }
 
-// ServeHTTP routes one request. It is the whole of the router behind a
-// listener.
-func (rt *Router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !rt.enter() {
-		panic(http.ErrAbortHandler)
-	}
-	defer rt.inFlight.Done()
-	x := &exchange{router: rt, w: w, rc: http.NewResponseController(w), req: r, ctx: r.Context()}
-	x.upload = newUpload(x)
-	if status := refusedStatus(r); status != 0 {
-		x.refuse(status)
-		return
-	}
-	app, ok := rt.routes.Table().Lookup(r.Host)
+// serve serves the request whose head the connection has read. It is false when
+// the connection is to end.
+func (x *exchange) serve() bool {
+	c := x.conn
+	x.begin()
+	app, ok := x.lookup()
 	if !ok {
-		x.page(http.StatusNotFound, noSuchApp(), "")
-		return
+		return x.page(404, noSuchApp(), "")
 	}
 	x.app = app
-	x.arrival = arrive(r, time.Now())
-	host, _ := route.Host(r.Host)
-	x.line = newLine(r, host, x.arrival.requestID, x.arrival.fwd)
-	x.finish(x.run())
+	x.fwd = x.appendForwardedFor(x.fwd[:0])
+	x.id = x.appendRequestID(x.id[:0])
+	x.line.begin(x)
+	x.wait(true)
+	err := x.run()
+	x.wait(false)
+	return x.finish(err) && !c.req.Close
 }
 
+func (x *exchange) begin() {
+	r := &x.conn.req
+	x.at = time.Now()
+	if string(r.Host()) != x.host {
+		x.host = string(r.Host())
+	}
+	x.isHead = string(r.Method()) == "HEAD"
+	x.repeatable = isRepeatable(r)
+	x.closes = r.Close || r.Ambiguous()
+	x.app, x.backend, x.anew, x.committed = nil, nil, false, false
+	x.body, x.upload = x.takeBody()
+	x.mu.Lock()
+	x.cause = nil
+	x.mu.Unlock()
+}
+
+func (x *exchange) lookup() (*route.App, bool) {
+	return x.rt.routes.Table().Lookup(x.host)
+}
+
+// wait says whether nobody reads from the client, so that who sweeps must see
+// it leave.
+func (x *exchange) wait(waits bool) {
+	x.mu.Lock()
+	x.waits = waits
+	x.mu.Unlock()
+}
+
+// run gives the request to a dyno, to another when the first took no
+// connection, and again when an idle connection was no more.
 func (x *exchange) run() error {
 	if err := refusal(x.app); err != nil {
 		return err
 	}
-	if !x.router.fleet.enter(x.app) {
+	if !x.rt.fleet.enter(x.app) {
 		return backlogTooDeep
 	}
-	defer x.router.fleet.leave(x.app)
+	defer x.rt.fleet.leave(x.app)
+	x.request = append(x.appendRequest(x.request[:0]), x.body...)
 	for {
-		conn, err := x.connect()
+		d, err := x.connect()
 		if err != nil {
 			return err
 		}
-		err = x.over(conn)
-		x.router.fleet.done(x.backend)
+		err = x.over(d)
+		x.rt.fleet.done(x.backend)
 		if err != errStale {
 			return err
 		}
-		x.anew, x.upload = true, newUpload(x)
+		x.anew = true
 	}
 }
 
 // over has the exchange over a connection, and sees to what becomes of that.
-func (x *exchange) over(conn *dynoConn) error {
+func (x *exchange) over(d *dynoConn) error {
 	x.began = time.Now()
-	stop := context.AfterFunc(x.ctx, func() { conn.Close() })
-	clean, err := x.talk(conn)
+	if err := x.attach(d); err != nil {
+		d.Close()
+		return err
+	}
+	clean, err := x.talk(d)
+	x.detach()
 	x.line.service = time.Since(x.began)
 	if x.line.bytes = 0; x.committed {
-		x.line.bytes = conn.used()
+		x.line.bytes = d.used()
 	}
 	switch {
-	case !stop() || !clean || !x.upload.complete():
-		conn.Close()
-	case conn.last:
-		go conn.hangUp()
+	case !clean || !x.upload.complete():
+		d.Close()
+	case d.last:
+		go d.hangUp()
 	default:
-		x.router.fleet.keep(x.backend, conn, x.router.timeouts.KeepAlive)
+		x.rt.fleet.keep(x.backend, d)
 	}
 	return err
 }
 
+// attach lets who gives the exchange up reach the connection to the dyno. It
+// fails when that has happened.
+func (x *exchange) attach(d *dynoConn) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.dyno = d
+	return x.cause
+}
+
+func (x *exchange) detach() {
+	x.mu.Lock()
+	x.dyno = nil
+	x.mu.Unlock()
+}
+
+// abort gives the exchange up. x.mu is held.
+func (x *exchange) abort(cause error) {
+	if x.cause != nil {
+		return
+	}
+	x.cause = cause
+	if x.dyno != nil {
+		x.dyno.stop()
+	}
+	if x.giveUp != nil {
+		x.giveUp()
+	}
+}
+
+// aborted is why the exchange was given up, or nil.
+func (x *exchange) aborted() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.cause
+}
+
 // talk sends the request and relays the answer; the two overlap. clean is
 // whether the answer came to its end and nothing came after it.
-func (x *exchange) talk(conn *dynoConn) (clean bool, err error) {
-	upgrade, _ := upgradeWanted(x.req)
-	x.upload.start(conn, x.arrival.forwarded(x.req, upgrade))
-	resp, err := x.answer(conn)
+func (x *exchange) talk(d *dynoConn) (clean bool, err error) {
+	if x.upload == nil {
+		err = d.exchange(x.request)
+	} else if err = x.upload.start(d, x.request); err == nil {
+		err = d.fill()
+	}
+	if err == nil {
+		err = x.head(d)
+	}
 	if err != nil {
-		if conn.stale() && x.ctx.Err() == nil {
+		if d.stale() && x.repeatable && x.aborted() == nil {
 			return false, errStale
 		}
-		return false, x.blame(conn)
+		return false, x.blame(d, err)
 	}
-	if resp.StatusCode == http.StatusSwitchingProtocols {
-		if upgrade == "" {
+	if d.resp.Status == 101 {
+		if x.conn.req.Upgrade == nil {
 			return false, poorlyFormatted
 		}
-		return false, x.tunnel(conn, resp)
+		return false, x.tunnel(d)
 	}
-	if err := x.relay(conn, resp); err != nil {
+	if err := x.relay(d); err != nil {
 		return false, err
 	}
-	conn.last = resp.Close || !repeatable(x.req)
-	return conn.in.Buffered() == 0, nil
+	d.last = d.resp.Close || !x.repeatable
+	return d.from == d.to && !d.resp.Ambiguous(), nil
 }
 
-// answer reads the header of the answer, passing on the 1xx before it.
-func (x *exchange) answer(conn *dynoConn) (*http.Response, error) {
+// head reads the head of the answer, passing on the 1xx before it.
+func (x *exchange) head(d *dynoConn) error {
 	for range maxInformational {
-		resp, err := http.ReadResponse(conn.in, &http.Request{Method: x.req.Method})
-		if err != nil {
-			return nil, err
-		}
-		if resp.ProtoMajor != 1 || resp.StatusCode < 100 {
-			return nil, poorlyFormatted
-		}
-		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
-			conn.inHead = false
-			return resp, nil
-		}
-		if x.req.ProtoAtLeast(1, 1) {
-			x.rc.SetWriteDeadline(time.Now().Add(x.router.timeouts.Idle))
-			answered(x.w.Header(), resp, x.req)
-			x.w.WriteHeader(resp.StatusCode)
-			clear(x.w.Header())
-		}
-	}
-	return nil, poorlyFormatted
-}
-
-// relay streams the answer to the client, each piece as it comes.
-func (x *exchange) relay(conn *dynoConn, resp *http.Response) error {
-	answered(x.w.Header(), resp, x.req)
-	x.upload.closeAfterAnswer()
-	x.committed = true
-	x.line.status = resp.StatusCode
-	x.w.WriteHeader(resp.StatusCode)
-	if conn.in.Buffered() == 0 {
-		if err := x.send(nil); err != nil {
+		if err := d.head(); err != nil {
 			return err
 		}
-	}
-	buf := x.router.buffers.Get().(*[32 << 10]byte)
-	defer x.router.buffers.Put(buf)
-	for {
-		n, readErr := resp.Body.Read(buf[:])
-		if n > 0 || readErr == io.EOF {
-			if err := x.send(buf[:n]); err != nil {
+		if d.resp.Status >= 200 || d.resp.Status == 101 {
+			return nil
+		}
+		if x.conn.req.Minor == 1 {
+			x.answer = x.appendAnswer(x.answer[:0], &d.resp, false, false)
+			if err := x.conn.send(x.answer); err != nil {
 				return err
 			}
 		}
-		if readErr == io.EOF {
-			x.trailers(resp)
-			return nil
-		}
-		if readErr != nil {
-			return x.blame(conn)
-		}
 	}
+	return wire.Malformed
 }
 
-// trailers sets what net/http sends after a chunked body.
-func (x *exchange) trailers(resp *http.Response) {
-	for name, values := range resp.Trailer {
-		for _, value := range values {
-			x.w.Header().Add(http.TrailerPrefix+name, value)
-		}
+// isRepeatable is whether a request that a dyno may have seen can be sent again
+// (RFC 9110 §9.2.2). Only such requests go over connections that were idle,
+// because a dyno may be closing one at that very moment. Any other gets a new
+// connection, and is its last.
+func isRepeatable(r *wire.Request) bool {
+	if r.Length() != 0 {
+		return false
 	}
+	switch string(r.Method()) {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE":
+		return true
+	}
+	return false
 }
 
-// send writes to the client at once, giving it Idle to take the bytes.
-func (x *exchange) send(p []byte) error {
-	start := time.Now()
-	x.rc.SetWriteDeadline(start.Add(x.router.timeouts.Idle))
-	var err error
-	if len(p) > 0 {
-		_, err = x.w.Write(p)
+// blame is what an exchange failed by, when reading from the dyno ended with
+// err.
+func (x *exchange) blame(d *dynoConn, err error) error {
+	if cause := x.aborted(); cause != nil {
+		return cause
 	}
-	if err == nil {
-		err = x.rc.Flush()
+	if fault := x.upload.fault(); fault != nil {
+		return fault
 	}
+	var own code
+	var malformed wire.ResponseError
 	switch {
-	case err == nil:
-		return nil
-	case x.router.cut.Err() != nil:
-		return forcedClose
-	case errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) >= x.router.timeouts.Idle:
-		return clientIdle
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &malformed):
+		return codeOf(malformed)
 	}
-	return clientInterrupted
+	return d.blame()
 }

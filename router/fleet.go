@@ -20,13 +20,17 @@ type fleet struct {
 	routes *route.Live
 	choose policy.Policy
 
-	mu       sync.Mutex
-	table    *route.Table // the one that backends were last pruned by
-	backends map[backendKey]*backend
-	inFlight map[string]int // by app id
-	busy     map[string]int // requests that have a dyno, by its address
-	idled    chan struct{}  // closed when a dyno has no more of them; nil when nobody waits
-	closed   bool
+	mu        sync.Mutex
+	table     *route.Table // the one that backends were last pruned by
+	backends  map[backendKey]*backend
+	dynos     map[*route.App][]*backend // of apps of the table, as far as they were asked for
+	free      []*backend                // what pick chooses from, and what the policy sees of it
+	load      []policy.Dyno
+	inFlight  map[string]int // by app id
+	busy      map[string]int // requests that have a dyno, by its address
+	idled     chan struct{}  // closed when a dyno has no more of them; nil when nobody waits
+	closed    bool
+	keepAlive time.Duration // how long a connection may be idle
 }
 
 // backendKey includes the app, so that a connection to one app's dyno never
@@ -44,9 +48,9 @@ type backend struct {
 	gone        bool        // no longer in the table: keeps no connection
 }
 
-func newFleet(routes *route.Live, choose policy.Policy) *fleet {
+func newFleet(routes *route.Live, choose policy.Policy, keepAlive time.Duration) *fleet {
 	return &fleet{
-		routes: routes, choose: choose, backends: make(map[backendKey]*backend),
+		routes: routes, choose: choose, keepAlive: keepAlive, backends: make(map[backendKey]*backend), dynos: make(map[*route.App][]*backend),
 		inFlight: make(map[string]int), busy: make(map[string]int),
 	}
 }
@@ -81,22 +85,32 @@ func (f *fleet) pick(table *route.Table, app *route.App, now time.Time) (b *back
 	if f.prune(); f.table != table {
 		return nil, false
 	}
-	var free []*backend
-	var load []policy.Dyno
-	for _, dyno := range app.Dynos {
-		b := f.backend(backendKey{app.ID, dyno})
-		if !now.Before(b.quarantined) {
-			free = append(free, b)
-			load = append(load, policy.Dyno{InFlight: b.inFlight})
+	f.free, f.load = f.free[:0], f.load[:0]
+	for _, b := range f.of(app) {
+		if b.quarantined.IsZero() || !now.Before(b.quarantined) {
+			f.free = append(f.free, b)
+			f.load = append(f.load, policy.Dyno{InFlight: b.inFlight})
 		}
 	}
-	if len(free) == 0 {
+	if len(f.free) == 0 {
 		return nil, true
 	}
-	b = free[f.choose(load)]
+	b = f.free[f.choose(f.load)]
 	b.inFlight++
 	f.busy[b.dyno.Addr]++
 	return b, true
+}
+
+// of is the app's dynos as this router knows them. f.mu is held.
+func (f *fleet) of(app *route.App) []*backend {
+	dynos, ok := f.dynos[app]
+	if !ok {
+		for _, dyno := range app.Dynos {
+			dynos = append(dynos, f.backend(backendKey{app.ID, dyno}))
+		}
+		f.dynos[app] = dynos
+	}
+	return dynos
 }
 
 func (f *fleet) backend(key backendKey) *backend {
@@ -116,6 +130,7 @@ func (f *fleet) prune() {
 		return
 	}
 	f.table = table
+	clear(f.dynos)
 	stays := make(map[backendKey]bool)
 	for app := range table.Apps() {
 		for _, dyno := range app.Dynos {

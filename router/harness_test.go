@@ -50,11 +50,11 @@ func startTLS(t *testing.T, app route.App, timeouts Timeouts, config *tls.Config
 		Routes:   live,
 		Timeouts: timeouts,
 		TLS:      config,
-		Log: func(id, line string) {
+		Log: func(id string, line []byte) {
 			if id != "id-of-app" {
-				line = "logged to " + id
+				line = []byte("logged to " + id)
 			}
-			h.logs <- line
+			h.logs <- string(line)
 		},
 	})
 	ln := listen(t)

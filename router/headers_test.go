@@ -4,13 +4,14 @@ import (
 	"bufio"
 	"io"
 	"net"
-	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"niwa/router/wire"
 )
 
 // capture is a dyno that hands over the head of each request as it came.
@@ -37,35 +38,35 @@ func TestTheDynoGetsTheRoutersHeader(t *testing.T) {
 	t.Parallel()
 	ask, begin := capture(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	h := begin()
-	const own = "X-Forwarded-For: 127.0.0.1\nX-Forwarded-Port: PORT\nX-Forwarded-Proto: http\nX-Request-Id: " + testID + "\nX-Request-Start: MS\n"
+	const own = "X-Forwarded-For: 127.0.0.1\nX-Forwarded-Proto: http\nX-Forwarded-Port: PORT\nX-Request-Id: " + testID + "\nX-Request-Start: MS\nVia: 1.1 heroku-router\n"
 	for _, c := range []struct{ name, request, want string }{
 		{"a plain GET",
 			get("/a/%2F?b=%zz&c"),
-			"GET /a/%2F?b=%zz&c HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
+			"GET /a/%2F?b=%zz&c HTTP/1.1\nHost: app.test\nConnection: keep-alive\n" + own},
 		{"Host keeps its case and port, in front",
 			"GET / HTTP/1.1\r\nA: b\r\nHost: APP.test:8080\r\nX-Request-Id: " + testID + "\r\n\r\n",
-			"GET / HTTP/1.1\nHost: APP.test:8080\nA: b\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
+			"GET / HTTP/1.1\nHost: APP.test:8080\nA: b\nConnection: keep-alive\n" + own},
 		{"what the client says of its way is appended to or replaced",
 			get("/", "X-Forwarded-For: 1.2.3.4", "X-Forwarded-For: 5.6.7.8", "X-Forwarded-Proto: https", "X-Forwarded-Port: 1", "X-Request-Start: 1", "Via: 1.0 fred", "X-Forwarded-Host: kept"),
-			"GET / HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.0 fred, 1.1 heroku-router\nX-Forwarded-For: 1.2.3.4, 5.6.7.8, 127.0.0.1\nX-Forwarded-Host: kept\nX-Forwarded-Port: PORT\nX-Forwarded-Proto: http\nX-Request-Id: " + testID + "\nX-Request-Start: MS\n"},
+			"GET / HTTP/1.1\nHost: app.test\nX-Forwarded-Host: kept\nConnection: keep-alive\n" + strings.NewReplacer("For: ", "For: 1.2.3.4, 5.6.7.8, ", "Via: ", "Via: 1.0 fred, ").Replace(own)},
 		{"what belongs to one connection is removed, with what Connection names",
 			get("/", "Connection: keep-alive, X-Foo, X-Forwarded-For, X-Request-Id, Host, Content-Length", "X-Foo: gone", "X-Bar: stays", "Keep-Alive: 5", "TE: trailers", "Proxy-Authorization: secret", "Proxy-Connection: x", "X-Forwarded-For: 1.2.3.4", "Upgrade: x"),
-			"GET / HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\nX-Bar: stays\n" + strings.Replace(own, "For: ", "For: 1.2.3.4, ", 1)},
+			"GET / HTTP/1.1\nHost: app.test\nX-Bar: stays\nConnection: keep-alive\n" + strings.Replace(own, "For: ", "For: 1.2.3.4, ", 1)},
 		{"an absolute target becomes a path",
 			strings.Replace(get("/"), "GET /", "GET http://app.test?q=1#frag", 1),
-			"GET /?q=1 HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
+			"GET /?q=1 HTTP/1.1\nHost: app.test\nConnection: keep-alive\n" + own},
 		{"OPTIONS of the server itself is the app's",
 			strings.Replace(get("/"), "GET /", "OPTIONS *", 1),
-			"OPTIONS * HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
+			"OPTIONS * HTTP/1.1\nHost: app.test\nConnection: keep-alive\n" + own},
 		{"HTTP/1.0 becomes 1.1",
 			strings.Replace(get("/"), "HTTP/1.1", "HTTP/1.0", 1),
-			"GET / HTTP/1.1\nHost: app.test\nConnection: keep-alive\nVia: 1.1 heroku-router\n" + own},
+			"GET / HTTP/1.1\nHost: app.test\nConnection: keep-alive\n" + own},
 		{"any method goes through, and h2c does not",
 			strings.Replace(get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: x"), "GET", "FROBNICATE", 1),
-			"FROBNICATE / HTTP/1.1\nHost: app.test\nConnection: close\nVia: 1.1 heroku-router\n" + own},
+			"FROBNICATE / HTTP/1.1\nHost: app.test\nConnection: close\n" + own},
 		{"a POST without a body says so",
 			strings.Replace(get("/"), "GET", "POST", 1),
-			"POST / HTTP/1.1\nHost: app.test\nConnection: close\nContent-Length: 0\nVia: 1.1 heroku-router\n" + own},
+			"POST / HTTP/1.1\nHost: app.test\nConnection: close\nContent-Length: 0\n" + own},
 	} {
 		if diff := cmp.Diff(c.want+"\n", strings.ReplaceAll(ask(h, c.request), "\r\n", "\n")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
@@ -75,26 +76,33 @@ func TestTheDynoGetsTheRoutersHeader(t *testing.T) {
 
 func TestTheClientGetsTheDynosHeader(t *testing.T) {
 	t.Parallel()
-	const date = "Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n"
+	const (
+		date = "Date: Mon, 01 Jan 2001 00:00:00 GMT\r\n"
+		day  = "Date: Mon, 01 Jan 2001 00:00:00 GMT\n"
+		own  = "Via: 1.1 heroku-router\nConnection: keep-alive\n"
+	)
 	for name, c := range map[string]struct{ answer, want string }{
 		"the router adds Via and, where there is none, Server": {
 			"HTTP/1.1 404 Not Found\r\n" + date + "Content-Length: 2\r\n\r\nno",
-			"HTTP/1.1 404 Not Found\nContent-Length: 2\nDate: Mon, 01 Jan 2001 00:00:00 GMT\nServer: Heroku\nVia: 1.1 heroku-router\n\nno"},
-		"the app's own Server and Via stay": {
+			"HTTP/1.1 404 Not Found\n" + day + "Content-Length: 2\nServer: Heroku\n" + own + "\nno"},
+		"the app's own Server, reason and Via stay": {
 			"HTTP/1.1 500 Oops\r\n" + date + "Server: Puma\r\nVia: 1.1 varnish\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 500 Internal Server Error\nContent-Length: 0\nDate: Mon, 01 Jan 2001 00:00:00 GMT\nServer: Puma\nVia: 1.1 varnish, 1.1 heroku-router\n\n"},
+			"HTTP/1.1 500 Oops\n" + day + "Server: Puma\nContent-Length: 0\nVia: 1.1 varnish, 1.1 heroku-router\nConnection: keep-alive\n\n"},
 		"what belongs to the dyno's connection is removed": {
 			"HTTP/1.1 200\r\n" + date + "Connection: X-Foo, Server\r\nX-Foo: gone\r\nServer: x\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 200 OK\nContent-Length: 0\nDate: Mon, 01 Jan 2001 00:00:00 GMT\nServer: x\nVia: 1.1 heroku-router\n\n"},
-		"repeated fields keep their order": {
-			"HTTP/1.1 200 OK\r\n" + date + "Set-Cookie: b\r\nSet-Cookie: a\r\nSet-Cookie: c\r\nContent-Length: 0\r\n\r\n",
-			"HTTP/1.1 200 OK\nContent-Length: 0\nDate: Mon, 01 Jan 2001 00:00:00 GMT\nServer: Heroku\nSet-Cookie: b\nSet-Cookie: a\nSet-Cookie: c\nVia: 1.1 heroku-router\n\n"},
+			"HTTP/1.1 200 \n" + day + "Server: x\nContent-Length: 0\n" + own + "\n"},
+		"fields keep their order, and have one case": {
+			"HTTP/1.1 200 OK\r\n" + date + "set-cookie: b\r\nX-one: 1\r\nSET-COOKIE: a\r\nSet-Cookie: c\r\nContent-Length: 0\r\n\r\n",
+			"HTTP/1.1 200 OK\n" + day + "Set-Cookie: b\nX-One: 1\nSet-Cookie: a\nSet-Cookie: c\nContent-Length: 0\nServer: Heroku\n" + own + "\n"},
+		"a length that is said twice is said once": {
+			"HTTP/1.1 200 OK\r\n" + date + "Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+			"HTTP/1.1 200 OK\n" + day + "Content-Length: 2\nServer: Heroku\n" + own + "\nok"},
 		"early hints go before, and a body without a length is chunked": {
 			"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\n" + date + "\r\nall",
-			"HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\nDate: Mon, 01 Jan 2001 00:00:00 GMT\nServer: Heroku\nVia: 1.1 heroku-router\nTransfer-Encoding: chunked\n\n3\nall\n0\n\n"},
+			"HTTP/1.1 103 Early Hints\nLink: </a>\n\nHTTP/1.1 200 OK\n" + day + "Transfer-Encoding: chunked\nServer: Heroku\n" + own + "\n3\nall\n0\n\n"},
 		"trailers arrive": {
 			"HTTP/1.1 200 OK\r\n" + date + "Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nall\r\n0\r\nX-Sum: 6\r\n\r\n",
-			"HTTP/1.1 200 OK\nDate: Mon, 01 Jan 2001 00:00:00 GMT\nServer: Heroku\nTrailer: X-Sum\nVia: 1.1 heroku-router\nTransfer-Encoding: chunked\n\n3\nall\n0\nX-Sum: 6\n\n"},
+			"HTTP/1.1 200 OK\n" + day + "Trailer: X-Sum\nTransfer-Encoding: chunked\nServer: Heroku\n" + own + "\n3\nall\n0\nX-Sum: 6\n\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,9 +138,11 @@ func TestARequestIDIsKeptWhenItIsOne(t *testing.T) {
 		strings.Repeat("a", 19) + "?":     false,
 		strings.Repeat("a", 20) + "\nx=1": false,
 	} {
-		got := requestID(id)
-		if kept != (got == id) || !kept && !fresh.MatchString(got) {
-			t.Errorf("requestID(%q) = %q", id, got)
+		if got := isRequestID([]byte(id)); got != kept {
+			t.Errorf("%q is kept: %v", id, got)
+		}
+		if got := string(appendUUID(nil)); !fresh.MatchString(got) {
+			t.Errorf("%q is no UUID", got)
 		}
 	}
 }
@@ -150,8 +160,8 @@ func TestWhatIsNoRequestIsRefusedByTheRouter(t *testing.T) {
 		"an empty Host":                 {"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400},
 		"* for GET":                     {strings.Replace(get("/"), "GET /", "GET *", 1), 400},
 		"upgrade to nothing":            {get("/", "Connection: upgrade"), 400},
-		"a long target":                 {get("/" + strings.Repeat("a", 8192)), 414},
-		"a long header line":            {get("/", "X: "+strings.Repeat("a", 8192)), 400},
+		"a long target":                 {get("/" + strings.Repeat("a", 8200)), 414},
+		"a long header line":            {get("/", "X: "+strings.Repeat("a", 8193)), 400},
 		"a long header name":            {get("/", strings.Repeat("a", 1001)+": x"), 400},
 		"too many headers":              {get("/", strings.Repeat("X: y\r\n", 1000)+"Z: z"), 400},
 		"a long method":                 {strings.Repeat("A", 128) + " / HTTP/1.1\r\nHost: app.test\r\n\r\n", 400},
@@ -183,8 +193,14 @@ func TestHTTP2CannotWriteTheFirstLineToTheDyno(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
 		r.Method, r.RequestURI = c.method, c.uri
-		if got := refusedStatus(r); got != http.StatusBadRequest {
-			t.Errorf("%q %q: status %d", c.method, c.uri, got)
+		head, ok := appendHead(nil, r)
+		if !ok {
+			continue
+		}
+		var parsed wire.Request
+		parsed.Reset()
+		if n, err := parsed.Parse(head); err == nil {
+			t.Errorf("%q %q is let through as %q", c.method, c.uri, head[:n])
 		}
 	}
 }

@@ -22,7 +22,7 @@ func TestHTTP2IsSpokenThoughThePlainListenerCameFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rt := New(Config{Routes: live, Log: func(string, string) {}, TLS: ca.ServerConfig(nil)})
+	rt := New(Config{Routes: live, Log: func(string, []byte) {}, TLS: ca.ServerConfig(nil)})
 	plain, secure := listenHere(t), listenHere(t)
 	served := make(chan error, 2)
 	go func() { served <- rt.Serve(plain) }()

@@ -1,91 +1,115 @@
 package router
 
 import (
-	"crypto/tls"
-	"fmt"
-	"net/http"
 	"strconv"
-	"strings"
 	"time"
+
+	"niwa/router/route"
 )
 
 // line is the router's log line of one request, in the fields and the order
 // of Router 2.0 (https://devcenter.heroku.com/articles/http-routing#heroku-router-log-format).
 // What is not known stays empty: a field of -1, or a zero status.
 type line struct {
-	code      code // empty when the router did its part
-	method    string
-	path      string // with the query
-	host      string
-	requestID string
-	fwd       string // X-Forwarded-For as the dyno got it
-	dyno      string
-	connect   time.Duration
-	service   time.Duration
-	status    int
-	bytes     int64 // of the dyno's answer that went to the client, its header included
-	protocol  string
-	tls       string // tls1.3; empty on a plain connection
+	asked   []byte // what was asked for: method, path with the query, host, id, and X-Forwarded-For as the dyno got it
+	by      []byte // and over what
+	wrote   []byte
+	code    code // empty when the router did its part
+	dyno    string
+	connect time.Duration
+	service time.Duration
+	status  int
+	bytes   int64 // of the dyno's answer that went to the client, its header included
 }
 
-func newLine(r *http.Request, host, requestID, fwd string) line {
-	l := line{
-		method: r.Method, path: target(r), host: host, requestID: requestID, fwd: fwd,
-		connect: -1, service: -1, bytes: -1,
-		protocol: fmt.Sprintf("http%d.%d", r.ProtoMajor, r.ProtoMinor),
+// begin notes what was asked for.
+func (l *line) begin(x *exchange) {
+	r := &x.conn.req
+	host, _ := route.Host(x.host)
+	asked := append(append(l.asked[:0], " method="...), r.Method()...)
+	l.by = r.AppendTarget(l.by[:0])
+	asked = appendQuoted(append(asked, " path="...), l.by)
+	asked = append(append(asked, " host="...), host...)
+	asked = append(append(asked, " request_id="...), x.id...)
+	asked = append(asked, " fwd="...)
+	if isPlain(x.fwd) {
+		asked = append(asked, x.fwd...)
+	} else {
+		asked = appendQuoted(asked, x.fwd)
 	}
-	if r.TLS != nil {
-		l.tls = strings.ToLower(strings.ReplaceAll(tls.VersionName(r.TLS.Version), " ", ""))
+	*l = line{asked: asked, by: l.by[:0], wrote: l.wrote, connect: -1, service: -1, bytes: -1}
+	l.by = append(l.by, " protocol="...)
+	switch {
+	case x.conn.protocol != "":
+		l.by = append(l.by, x.conn.protocol...)
+	case r.Minor == 0:
+		l.by = append(l.by, "http1.0"...)
+	default:
+		l.by = append(l.by, "http1.1"...)
 	}
-	return l
+	if x.conn.tls == "" {
+		l.by = append(l.by, " tls=false"...)
+	} else {
+		l.by = append(append(l.by, " tls=true tls_version="...), x.conn.tls...)
+	}
 }
 
-func (l line) String() string {
-	var b strings.Builder
+// text is the line, good until the next.
+func (l *line) text() []byte {
+	b := l.wrote[:0]
 	if l.code == "" {
-		b.WriteString("at=info")
+		b = append(b, "at=info"...)
 	} else {
 		t := l.code.terms()
 		if t.sock != "" {
-			fmt.Fprintf(&b, "sock=%s ", t.sock)
+			b = append(append(append(b, "sock="...), t.sock...), ' ')
 		}
-		fmt.Fprintf(&b, "at=%s code=%s desc=%q", t.at, string(l.code), t.desc)
+		b = append(append(append(append(b, "at="...), t.at...), " code="...), l.code.number()...)
+		b = strconv.AppendQuote(append(b, " desc="...), t.desc)
 	}
-	fmt.Fprintf(&b, " method=%s path=%s host=%s request_id=%s fwd=%s", l.method,
-		strconv.QuoteToASCII(l.path), l.host, l.requestID, quoteUnlessPlain(l.fwd))
-	fmt.Fprintf(&b, " dyno=%s connect=%s service=%s status=%s bytes=%s protocol=%s", l.dyno,
-		milliseconds(l.connect), milliseconds(l.service), known(int64(l.status), 1), known(l.bytes, 0), l.protocol)
-	if l.tls == "" {
-		b.WriteString(" tls=false")
-	} else {
-		b.WriteString(" tls=true tls_version=" + l.tls)
-	}
-	return b.String()
+	b = append(b, l.asked...)
+	b = append(append(b, " dyno="...), l.dyno...)
+	b = appendMilliseconds(append(b, " connect="...), l.connect)
+	b = appendMilliseconds(append(b, " service="...), l.service)
+	b = appendKnown(append(b, " status="...), int64(l.status), 1)
+	b = appendKnown(append(b, " bytes="...), l.bytes, 0)
+	b = append(b, l.by...)
+	l.wrote = b
+	return b
 }
 
-func milliseconds(d time.Duration) string {
+func appendMilliseconds(b []byte, d time.Duration) []byte {
 	if d < 0 {
-		return ""
+		return b
 	}
-	return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+	return append(strconv.AppendInt(b, d.Milliseconds(), 10), "ms"...)
 }
 
-// known prints a number, or nothing when it is below the least it can be.
-func known(n, least int64) string {
+// appendKnown appends a number, or nothing when it is below the least it can be.
+func appendKnown(b []byte, n, least int64) []byte {
 	if n < least {
-		return ""
+		return b
 	}
-	return strconv.FormatInt(n, 10)
+	return strconv.AppendInt(b, n, 10)
 }
 
-// quoteUnlessPlain leaves a value bare where that cannot be misread. The
-// client writes part of fwd, so that it could otherwise add fields or lines.
-func quoteUnlessPlain(s string) string {
-	plain := func(r rune) bool {
-		return r > ' ' && r < 0x7f && r != '"' && r != '=' && r != '\\'
+// isPlain is whether a value can stand bare. The client writes part of fwd, so
+// that it could otherwise add fields or lines.
+func isPlain(s []byte) bool {
+	for _, c := range s {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '=' || c == '\\' {
+			return false
+		}
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
-		return strconv.QuoteToASCII(s)
+	return true
+}
+
+// appendQuoted appends s in quotes, with nothing in it but printable ASCII.
+func appendQuoted(b, s []byte) []byte {
+	for _, c := range s {
+		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return strconv.AppendQuoteToASCII(b, string(s))
+		}
 	}
-	return s
+	return append(append(append(b, '"'), s...), '"')
 }

@@ -3,10 +3,8 @@ package router
 import (
 	"fmt"
 	"html"
-	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"niwa/router/route"
 )
@@ -45,7 +43,7 @@ func (c code) words() words {
 		return words{"Nothing here yet", "This app exists, but nothing has been deployed to it. Push some code and reload."}
 	}
 	return words{"Application error", fmt.Sprintf(
-		"The app could not answer this request. If it is yours, its log has a line with code=%s that says why: heroku logs --tail", string(c))}
+		"The app could not answer this request. If it is yours, its log has a line with code=%s that says why: heroku logs --tail", c.number())}
 }
 
 // customPage is the URL of the page that the app wants shown instead, or empty.
@@ -63,20 +61,23 @@ func (c code) customPage(app *route.App) string {
 	return page
 }
 
-// writePage sends a page of the router. It stands alone: nothing is loaded
-// from anywhere, except an app's own page, in a frame.
-func writePage(w http.ResponseWriter, status int, say words, custom string) error {
+// page sends a page of the router. It stands alone: nothing is loaded from
+// anywhere, except an app's own page, in a frame. It is false when the
+// connection is to end.
+func (x *exchange) page(status int, say words, custom string) (keep bool) {
 	body := fmt.Sprintf("<main>\n<h1>%s</h1>\n<p>%s</p>\n</main>", html.EscapeString(say.title), html.EscapeString(say.text))
 	if custom != "" {
 		body = fmt.Sprintf("<iframe src=\"%s\" title=\"%s\"></iframe>", html.EscapeString(custom), html.EscapeString(say.title))
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Cache-Control", "no-cache, no-store")
-	h.Set("Server", serverName)
-	page := fmt.Sprintf(pageFrame, html.EscapeString(say.title), body)
-	h.Set("Content-Length", strconv.Itoa(len(page)))
-	w.WriteHeader(status)
-	_, err := io.WriteString(w, page)
-	return err
+	body = fmt.Sprintf(pageFrame, html.EscapeString(say.title), body)
+	keep = !x.closes && x.upload.ended()
+	x.conn.unread = x.conn.unread || !x.upload.ended()
+	out := appendStatus(x.answer[:0], status, []byte(http.StatusText(status)))
+	out = append(out, "Server: "+serverName+"\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-cache, no-store\r\n"...)
+	out = append(appendConnection(appendDate(appendLength(out, len(body))), !keep), "\r\n"...)
+	if !x.isHead {
+		out = append(out, body...)
+	}
+	x.answer = out
+	return x.conn.send(out) == nil && keep
 }

@@ -1,9 +1,6 @@
 package router
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // retire closes the idle connections, and has none come back.
 func (b *backend) retire() {
@@ -14,27 +11,24 @@ func (b *backend) retire() {
 	b.idle = nil
 }
 
-// reuse takes a live idle connection to the dyno, or nil.
+// reuse takes the idle connection to the dyno that was used last, or nil. The
+// dyno may have closed it since the last sweep.
 func (f *fleet) reuse(b *backend) *dynoConn {
-	for {
-		f.mu.Lock()
-		last := len(b.idle) - 1
-		if last < 0 {
-			f.mu.Unlock()
-			return nil
-		}
-		c := b.idle[last]
-		b.idle = b.idle[:last]
-		f.mu.Unlock()
-		if c.wake() {
-			return c
-		}
-		c.Close()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := len(b.idle) - 1
+	if last < 0 {
+		return nil
 	}
+	c := b.idle[last]
+	b.idle[last] = nil
+	b.idle = b.idle[:last]
+	return c
 }
 
-// keep puts a connection by for the next request to the dyno, at most that long.
-func (f *fleet) keep(b *backend, c *dynoConn, atMost time.Duration) {
+// keep puts a connection by for the next request to the dyno.
+func (f *fleet) keep(b *backend, c *dynoConn) {
+	c.idleAt = time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || b.gone {
@@ -42,16 +36,24 @@ func (f *fleet) keep(b *backend, c *dynoConn, atMost time.Duration) {
 		return
 	}
 	b.idle = append(b.idle, c)
-	c.park(atMost, func() { f.drop(b, c) })
 }
 
-// drop closes an idle connection, unless a request has taken it.
-func (f *fleet) drop(b *backend, c *dynoConn) {
+// reap closes the connections that were idle for too long, and those that the
+// dyno closed or said something on unasked.
+func (f *fleet) reap(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if i := slices.Index(b.idle, c); i >= 0 {
-		b.idle = slices.Delete(b.idle, i, i+1)
-		c.Close()
+	for _, b := range f.backends {
+		kept := b.idle[:0]
+		for _, c := range b.idle {
+			if now.Sub(c.idleAt) > f.keepAlive || c.raw != nil && spoke(c.raw) {
+				c.Close()
+			} else {
+				kept = append(kept, c)
+			}
+		}
+		clear(b.idle[len(kept):])
+		b.idle = kept
 	}
 }
 

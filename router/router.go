@@ -14,8 +14,8 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"niwa/router/policy"
@@ -27,8 +27,9 @@ type Config struct {
 	Routes *route.Live
 	// Log takes the log line of each request as it ends, without the
 	// "<time> heroku[router]: " before it: printable, on one line. It is
-	// called from many goroutines, and a request waits for it.
-	Log func(appID, line string)
+	// called from many goroutines, and a request waits for it. The line is
+	// Log's only until it returns.
+	Log func(appID string, line []byte)
 	// TLS holds the certificates of ServeTLS.
 	TLS *tls.Config
 	// Timeouts that are zero are Heroku's.
@@ -65,72 +66,92 @@ func (t Timeouts) orHeroku() Timeouts {
 // Router serves requests on any number of listeners.
 type Router struct {
 	routes   *route.Live
-	log      func(appID, line string)
+	log      func(appID string, line []byte)
 	timeouts Timeouts
+	tls      *tls.Config
 	fleet    *fleet
-	buffers  sync.Pool
-	server   *http.Server
+	buffers  buffers
+	edge     *edge // of HTTP/2
 
-	// cut ends when requests in flight are given up, at the end of Shutdown;
-	// every request's context descends from it.
-	cut    context.Context
-	giveUp context.CancelFunc
+	// cut ends when requests in flight are given up, at the end of Shutdown.
+	cut      context.Context
+	giveUp   context.CancelFunc
+	draining atomic.Bool
+	begin    sync.Once // of sweeping, which ends with cut
 
-	gate     sync.Mutex // held to enter, so that nothing enters once shut
-	shut     bool
-	inFlight sync.WaitGroup
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*conn]struct{}
+	clients   sync.WaitGroup // one for each of conns
 }
 
 // New makes a router. It does nothing until it is given a listener.
 func New(c Config) *Router {
 	rt := &Router{
-		routes:   c.Routes,
-		log:      c.Log,
-		timeouts: c.Timeouts.orHeroku(),
-		fleet:    newFleet(c.Routes, policy.Random(rand.IntN)),
-		buffers:  sync.Pool{New: func() any { return new([32 << 10]byte) }},
+		routes: c.Routes, log: c.Log, timeouts: c.Timeouts.orHeroku(), tls: withHTTP2(c.TLS),
+		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 	}
+	rt.fleet = newFleet(c.Routes, policy.Random(rand.IntN), rt.timeouts.KeepAlive)
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
-	rt.server = &http.Server{
-		Handler:           rt,
-		TLSConfig:         withHTTP2(c.TLS),
-		ReadHeaderTimeout: rt.timeouts.Client,
-		IdleTimeout:       rt.timeouts.Client,
-		BaseContext:       func(net.Listener) context.Context { return rt.cut },
-		// OPTIONS * belongs to the app.
-		DisableGeneralOptionsHandler: true,
-	}
+	rt.edge = newEdge(rt)
 	return rt
-}
-
-// withHTTP2 offers HTTP/2 from the start: the server decides once, at the first
-// Serve of either kind, whether it speaks it.
-func withHTTP2(config *tls.Config) *tls.Config {
-	if config == nil {
-		return nil
-	}
-	config = config.Clone()
-	config.NextProtos = []string{"h2", "http/1.1"}
-	return config
 }
 
 // Serve takes plain HTTP connections from ln until Shutdown, when it returns
 // nil, or until ln fails.
 func (rt *Router) Serve(ln net.Listener) error {
-	return untilShutdown(rt.server.Serve(ln))
+	return rt.accept(ln, func(c net.Conn) {
+		raw := rawConn(c)
+		rt.newConn(c, originOf(c, nil), raw, func() bool { return raw != nil && hungUp(raw) }).serve()
+	})
 }
 
 // ServeTLS is Serve for TLS connections, speaking HTTP/2 to the clients that
 // can.
 func (rt *Router) ServeTLS(ln net.Listener) error {
-	return untilShutdown(rt.server.ServeTLS(ln, "", ""))
+	return rt.accept(ln, rt.serveTLS)
 }
 
-func untilShutdown(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+// accept gives every connection to a goroutine of its own.
+func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
+	rt.mu.Lock()
+	rt.listeners[ln] = struct{}{}
+	rt.mu.Unlock()
+	rt.begin.Do(func() { go rt.sweep() })
+	for pause := time.Millisecond; ; {
+		c, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = time.Millisecond
+			go serve(c)
+		case rt.draining.Load():
+			return nil
+		case exhausted(err):
+			time.Sleep(pause) // until some client has left
+			pause = min(2*pause, time.Second)
+		default:
+			return err
+		}
 	}
-	return err
+}
+
+// admit takes a connection in; it is false once the router drains.
+func (rt *Router) admit(c *conn) bool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	if rt.draining.Load() {
+		return false
+	}
+	rt.conns[c] = struct{}{}
+	rt.clients.Add(1)
+	return true
+}
+
+func (rt *Router) dismiss(c *conn) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	delete(rt.conns, c)
+	rt.clients.Done()
 }
 
 // Shutdown drains the router: it stops accepting, closes idle connections and
@@ -138,43 +159,51 @@ func untilShutdown(err error) error {
 // the rest are cut, each logged as H24, and the error is that of ctx. In any
 // case every log line has been written when it returns.
 func (rt *Router) Shutdown(ctx context.Context) error {
-	err := rt.server.Shutdown(ctx)
-	left := rt.close()
-	if err == nil {
-		select {
-		case <-left:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+	err := rt.drain()
+	left := make(chan struct{})
+	go func() {
+		rt.clients.Wait()
+		close(left)
+	}()
+	err = errors.Join(err, rt.edge.shutdown(ctx))
+	select {
+	case <-left:
+	case <-ctx.Done():
+		err = ctx.Err()
+		rt.cutAll()
+		<-left
 	}
 	rt.giveUp()
-	err = errors.Join(err, rt.server.Close())
-	<-left
 	rt.fleet.close()
 	return err
 }
 
-// enter counts a request in; it is false once the router has shut.
-func (rt *Router) enter() bool {
-	rt.gate.Lock()
-	defer rt.gate.Unlock()
-	if rt.shut {
-		return false
+// drain stops accepting, and ends the connections that have no request.
+func (rt *Router) drain() (err error) {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.draining.Store(true)
+	for ln := range rt.listeners {
+		err = errors.Join(err, ln.Close())
 	}
-	rt.inFlight.Add(1)
-	return true
+	for c := range rt.conns {
+		if !c.busy.Load() {
+			c.read.interrupt()
+		}
+	}
+	return err
 }
 
-// close lets nothing more enter, and returns what is closed when the last
-// request has left.
-func (rt *Router) close() <-chan struct{} {
-	rt.gate.Lock()
-	rt.shut = true
-	rt.gate.Unlock()
-	left := make(chan struct{})
-	go func() {
-		rt.inFlight.Wait()
-		close(left)
-	}()
-	return left
+// cutAll gives up every request.
+func (rt *Router) cutAll() {
+	rt.giveUp()
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	for c := range rt.conns {
+		x := &c.exchange
+		x.mu.Lock()
+		x.abort(forcedClose)
+		x.mu.Unlock()
+		c.stop()
+	}
 }

@@ -1,12 +1,9 @@
 package router
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"time"
 )
@@ -18,48 +15,30 @@ const closing = 5 * time.Second
 // tunnel turns the exchange into a pipe of bytes, a WebSocket say, after the
 // dyno agreed to switch protocols. It ends when both sides have, or when
 // nothing went either way for Idle.
-func (x *exchange) tunnel(conn *dynoConn, resp *http.Response) error {
-	<-x.upload.done
-	if err := x.upload.fault(); err != nil {
+func (x *exchange) tunnel(d *dynoConn) error {
+	c := x.conn
+	x.closes = true
+	if x.upload != nil {
+		<-x.upload.done
+		if err := x.upload.fault(); err != nil {
+			return err
+		}
+	}
+	x.committed = true
+	x.line.status = d.resp.Status
+	x.answer = x.appendSwitch(x.answer[:0], d)
+	if err := c.send(x.answer); err != nil {
 		return err
 	}
-	client, buffered, err := x.rc.Hijack()
-	if err != nil {
-		return clientInterrupted
-	}
-	defer client.Close()
-	defer context.AfterFunc(x.ctx, func() { client.Close() })()
-	x.committed = true
-	x.line.status = resp.StatusCode
-
-	protocol := resp.Header.Get("Upgrade")
-	header := make(http.Header)
-	answered(header, resp, x.req)
-	header.Set("Connection", "Upgrade")
-	header.Set("Upgrade", protocol)
-	buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
-	header.Write(buffered)
-	buffered.WriteString("\r\n")
-	client.SetWriteDeadline(time.Now().Add(x.router.timeouts.Idle))
-	if err := buffered.Flush(); err != nil {
-		return clientInterrupted
-	}
-
-	// Past net/http's reader, which takes the end of the client's side for the
-	// end of the client.
-	early, err := buffered.Peek(buffered.Reader.Buffered())
-	if err != nil {
-		return clientInterrupted
-	}
-	fromClient := io.MultiReader(bytes.NewReader(early), client)
+	x.wait(false) // it is read from now on
 	clientEnded := make(chan struct{})
 	go func() {
 		defer close(clientEnded)
-		if x.pipe(conn, fromClient, conn.Conn) != nil {
-			conn.Close()
+		if x.fromClient(d) != nil {
+			d.stop()
 		}
 	}()
-	err = x.pipe(writeWithin{client, x.router.timeouts.Idle}, conn.in, client)
+	err := x.fromDyno(d)
 	open := true // on the client's side
 	select {
 	case <-clientEnded:
@@ -67,41 +46,67 @@ func (x *exchange) tunnel(conn *dynoConn, resp *http.Response) error {
 	default:
 	}
 	if err == nil {
-		client.SetReadDeadline(time.Now().Add(closing))
+		c.SetReadDeadline(time.Now().Add(closing))
 	} else {
-		client.Close()
+		c.stop()
 	}
-	<-clientEnded
+	if open {
+		<-clientEnded
+	}
 	switch {
-	case x.router.cut.Err() != nil:
-		return forcedClose
-	case open && errors.Is(conn.fault, os.ErrDeadlineExceeded):
+	case x.aborted() != nil:
+		return x.aborted()
+	case open && errors.Is(d.fault, os.ErrDeadlineExceeded):
 		return idleConnection
-	case open && errors.Is(err, os.ErrDeadlineExceeded):
+	case open && errors.Is(err, clientIdle):
 		return clientIdle
 	}
 	return nil
 }
 
-// pipe copies until src ends, and then ends the writing side of to.
-func (x *exchange) pipe(dst io.Writer, src io.Reader, to net.Conn) error {
-	buf := x.router.buffers.Get().(*[32 << 10]byte)
-	defer x.router.buffers.Put(buf)
-	// Bare, or CopyBuffer would find ways around the deadlines of both.
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, buf[:])
-	if half, ok := to.(interface{ CloseWrite() error }); ok && err == nil {
-		return half.CloseWrite()
+// fromClient copies until the client ends, and then ends the dyno's side.
+func (x *exchange) fromClient(d *dynoConn) error {
+	c := x.conn
+	for {
+		if c.from < c.to {
+			if _, err := d.Write(c.buf[c.from:c.to]); err != nil {
+				return err
+			}
+			c.from = c.to
+		}
+		n, err := c.Read(c.space())
+		c.to += n
+		if n == 0 && err != nil {
+			return errors.Join(ignoreEOF(err), closeWrite(d.Conn))
+		}
+	}
+}
+
+// fromDyno copies until the dyno ends, and then ends the client's side.
+func (x *exchange) fromDyno(d *dynoConn) error {
+	for {
+		if d.from < d.to {
+			if err := x.conn.send(d.unread()); err != nil {
+				return err
+			}
+			d.from = d.to
+		}
+		if err := d.fill(); err != nil {
+			return errors.Join(ignoreEOF(err), closeWrite(x.conn.Conn))
+		}
+	}
+}
+
+func ignoreEOF(err error) error {
+	if err == io.EOF {
+		return nil
 	}
 	return err
 }
 
-// writeWithin gives each write to a connection that long.
-type writeWithin struct {
-	net.Conn
-	limit time.Duration
-}
-
-func (w writeWithin) Write(p []byte) (int, error) {
-	w.SetWriteDeadline(time.Now().Add(w.limit))
-	return w.Conn.Write(p)
+func closeWrite(c net.Conn) error {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
 }

@@ -43,7 +43,7 @@ func TestATunnelCarriesEveryByteBothWays(t *testing.T) {
 		c.Write(append([]byte(upgrade()), sent...))
 		c.(*net.TCPConn).CloseWrite()
 	}()
-	want := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-Websocket-Accept: x\r\nServer: Heroku\r\nUpgrade: websocket\r\nVia: 1.1 heroku-router\r\n\r\n"
+	want := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-Websocket-Accept: x\r\nServer: Heroku\r\nVia: 1.1 heroku-router\r\nConnection: Upgrade\r\n\r\n"
 	if got := readHead(in); got != want {
 		t.Fatalf("got %q, want %q", got, want)
 	}

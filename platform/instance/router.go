@@ -117,7 +117,7 @@ func (i *Instance) wireRouters(p parts) {
 	if !i.cfg.NoRouter {
 		i.router = router.New(router.Config{
 			Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),
-			Log: func(appID, line string) { p.logs.Log(appID, "heroku", "router", line) },
+			Log: func(appID string, line []byte) { p.logs.Log(appID, "heroku", "router", string(line)) },
 		})
 	}
 }

@@ -48,8 +48,8 @@ func NewFollower(cfg FollowerConfig) *Follower {
 
 // LogLine takes a log line of an app, to be delivered when it can be. It never
 // waits.
-func (f *Follower) LogLine(appID, line string) {
-	f.backlog.add(Line{App: appID, At: time.Now(), Text: line})
+func (f *Follower) LogLine(appID string, line []byte) {
+	f.backlog.add(Line{App: appID, At: time.Now(), Text: string(line)})
 }
 
 // Ready is closed when the table is as new as can be had: the platform's, or

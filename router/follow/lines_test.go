@@ -21,12 +21,12 @@ func TestLogLinesArriveInOrderAlsoThoseOfTheTimeWithoutAPlatform(t *testing.T) {
 	const each = 5000
 	text := func(n int) string { return fmt.Sprintf("line %d %s", n, strings.Repeat(".", n%300)) }
 	for i := range each {
-		r.LogLine("1", text(i))
+		r.LogLine("1", []byte(text(i)))
 	}
 	p := startPlatform(t, dir, "a")
 	go func() {
 		for i := range each {
-			r.LogLine("1", text(each+i))
+			r.LogLine("1", []byte(text(each+i)))
 		}
 	}()
 	for i := range 2 * each {
@@ -45,9 +45,9 @@ func TestLinesThatFoundNoRoomAreCounted(t *testing.T) {
 	text := strings.Repeat("x", 1000)
 	const sent = 3 * maxBacklog / 1000
 	for i := range sent {
-		r.LogLine([]string{"1", "2", "2"}[i%3], text)
+		r.LogLine([]string{"1", "2", "2"}[i%3], []byte(text))
 	}
-	r.LogLine("3", "the last")
+	r.LogLine("3", []byte("the last"))
 	p := startPlatform(t, dir, "a")
 	kept, dropped := map[string]int{}, map[string]int{}
 	for l := p.line(t); l.App != "3"; l = p.line(t) {
@@ -79,8 +79,8 @@ func TestABatchThatThePlatformDidNotAcknowledgeComesAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.LogLine("1", "one")
-	r.LogLine("1", "two")
+	r.LogLine("1", []byte("one"))
+	r.LogLine("1", []byte("two"))
 	c.SetDeadline(time.Now().Add(patience))
 	for got := ""; !strings.Contains(got, `"one"`); {
 		buf := make([]byte, 1000)
@@ -107,7 +107,7 @@ func TestARouterThatStopsDeliversItsLastLines(t *testing.T) {
 	r := startRouter(t, dir, nil)
 	r.uses(t, "a")
 	for i := range 500 {
-		r.LogLine("1", fmt.Sprint(i))
+		r.LogLine("1", []byte(fmt.Sprint(i)))
 	}
 	r.stop()
 	if len(p.lines) != 500 {
@@ -118,7 +118,7 @@ func TestARouterThatStopsDeliversItsLastLines(t *testing.T) {
 func TestARouterStopsWithoutAPlatformToo(t *testing.T) {
 	t.Parallel()
 	r := startRouter(t, data(t), nil)
-	r.LogLine("1", "to nobody")
+	r.LogLine("1", []byte("to nobody"))
 	stopped := make(chan struct{})
 	go func() { r.stop(); close(stopped) }()
 	select {

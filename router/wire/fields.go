@@ -36,58 +36,47 @@ const (
 
 // kindOf is called for every field, so it looks at the length first.
 func kindOf(name []byte) Kind {
-	one := func(lower string, k Kind) Kind {
-		if is(name, lower) {
-			return k
-		}
-		return Other
-	}
-	either := func(a string, ka Kind, b string, kb Kind) Kind {
-		if k := one(a, ka); k != Other {
-			return k
-		}
-		return one(b, kb)
-	}
 	switch len(name) {
 	case 2:
-		return one("te", TE)
+		return among(name, named{"te", TE})
 	case 3:
-		return one("via", Via)
+		return among(name, named{"via", Via})
 	case 4:
-		return either("host", Host, "date", Date)
+		return among(name, named{"host", Host}, named{"date", Date})
 	case 6:
-		return either("expect", Expect, "cookie", Cookie)
+		return among(name, named{"expect", Expect}, named{"cookie", Cookie}, named{"server", Server})
 	case 7:
-		return either("upgrade", Upgrade, "trailer", Trailer)
+		return among(name, named{"upgrade", Upgrade}, named{"trailer", Trailer})
 	case 10:
-		return either("connection", Connection, "set-cookie", SetCookie)
+		return among(name, named{"connection", Connection}, named{"set-cookie", SetCookie}, named{"keep-alive", KeepAlive})
 	case 12:
-		return either("x-request-id", RequestID, "connect-time", ConnectTime)
+		return among(name, named{"x-request-id", RequestID}, named{"connect-time", ConnectTime})
 	case 14:
-		return one("content-length", ContentLength)
+		return among(name, named{"content-length", ContentLength}, named{"http2-settings", HTTP2Settings})
 	case 15:
-		return either("x-forwarded-for", ForwardedFor, "x-request-start", RequestStart)
+		return among(name, named{"x-forwarded-for", ForwardedFor}, named{"x-request-start", RequestStart})
 	case 16:
-		if k := one("x-forwarded-port", ForwardedPort); k != Other {
-			return k
-		}
-		return either("proxy-connection", ProxyConnection, "total-route-time", TotalRouteTime)
+		return among(name, named{"x-forwarded-port", ForwardedPort}, named{"proxy-connection", ProxyConnection}, named{"total-route-time", TotalRouteTime})
 	case 17:
-		return either("transfer-encoding", TransferEncoding, "x-forwarded-proto", ForwardedProto)
+		return among(name, named{"transfer-encoding", TransferEncoding}, named{"x-forwarded-proto", ForwardedProto})
 	case 19:
-		return one("proxy-authorization", ProxyAuthorization)
+		return among(name, named{"proxy-authorization", ProxyAuthorization})
 	}
-	return kindOfRare(name)
+	return Other
 }
 
-func kindOfRare(name []byte) Kind {
-	switch {
-	case is(name, "server"):
-		return Server
-	case is(name, "keep-alive"):
-		return KeepAlive
-	case is(name, "http2-settings"):
-		return HTTP2Settings
+// named is a kind and its name.
+type named struct {
+	lower string
+	kind  Kind
+}
+
+// among is the kind whose name this is, if any.
+func among(name []byte, kinds ...named) Kind {
+	for _, k := range kinds {
+		if is(name, k.lower) {
+			return k.kind
+		}
 	}
 	return Other
 }

@@ -54,6 +54,9 @@ func (r *Response) Framing(head bool) Framing {
 	return UntilClose
 }
 
+// SaysChunked is whether the answer is, or to another method would be, in chunks.
+func (r *Response) SaysChunked() bool { return r.codings > 0 }
+
 // Length is the Content-Length, or -1 where there is none that counts.
 func (r *Response) Length() int64 {
 	if r.codings > 0 {

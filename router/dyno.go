@@ -1,0 +1,249 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"niwa/router/wire"
+)
+
+// maxInformational bounds the 1xx answers before the one that counts.
+const maxInformational = 32
+
+// dynoConn is a connection to a dyno. It remembers what went wrong with it,
+// which the code above is free to forget.
+type dynoConn struct {
+	clocked
+	raw      syscall.RawConn
+	timeouts *Timeouts
+	resp     wire.Response
+
+	buf      []byte
+	from, to int  // what is unread of it
+	reused   bool // it was idle before this exchange
+	last     bool // it can take no request after this one
+	idleAt   time.Time
+
+	received  int64        // bytes of this exchange
+	fault     error        // the first error of reading
+	lastWrite atomic.Int64 // unix time in nanoseconds
+
+	mu       sync.Mutex
+	sent     bool // the dyno has the whole request
+	answered bool // a byte of the answer is here
+}
+
+func newDynoConn(c net.Conn, timeouts *Timeouts) *dynoConn {
+	d := &dynoConn{raw: rawConn(c), timeouts: timeouts, buf: make([]byte, bufferSize)}
+	d.attach(c)
+	d.begin()
+	return d
+}
+
+// begin readies the connection for an exchange.
+func (d *dynoConn) begin() {
+	d.received, d.fault, d.from, d.to = 0, nil, 0, 0
+	d.sent, d.answered = false, false
+	d.resp.Reset()
+	d.read.clear()
+	d.write.clear()
+}
+
+// Write gives the dyno Idle to take the bytes.
+func (d *dynoConn) Write(p []byte) (int, error) {
+	d.write.set(d.timeouts.Idle)
+	n, err := d.Conn.Write(p)
+	d.write.clear()
+	d.lastWrite.Store(time.Now().UnixNano())
+	return n, err
+}
+
+// awaitAnswer starts the clock of the first byte, unless that is here: the dyno
+// has the request.
+func (d *dynoConn) awaitAnswer() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.sent = true; !d.answered {
+		d.read.set(d.timeouts.FirstByte)
+	}
+}
+
+// exchange sends a whole request and reads the beginning of the answer, or
+// nothing when the connection is of no more use. The socket is only read when
+// something came after the request was written, which is what the poller then
+// waits for; but for the one look that a connection gets that was idle, whether
+// the dyno has closed it or said something unasked.
+func (d *dynoConn) exchange(request []byte) error {
+	if d.raw == nil {
+		return d.exchangePlainly(request)
+	}
+	d.awaitAnswer()
+	wrote, n := false, 0
+	var failed error
+	err := d.raw.Read(func(fd uintptr) (done bool) {
+		if !wrote {
+			if d.reused && !quiet(fd) {
+				failed = io.ErrClosedPipe
+				return true
+			}
+			w, err := syscall.Write(int(fd), request)
+			if w == len(request) {
+				wrote = true
+				return false
+			}
+			if err != nil && err != syscall.EAGAIN {
+				failed = err
+				return true
+			}
+			request = request[max(w, 0):]
+			return true
+		}
+		var err error
+		n, err = syscall.Read(int(fd), d.buf)
+		if err == syscall.EAGAIN || err == syscall.EINTR {
+			return false
+		}
+		if n <= 0 {
+			failed = errors.Join(err, io.EOF)
+		}
+		return true
+	})
+	switch {
+	case failed != nil || err != nil:
+		d.fault = errors.Join(failed, err)
+		return d.fault
+	case !wrote:
+		return d.exchangePlainly(request)
+	}
+	d.arrived(n)
+	return nil
+}
+
+// exchangePlainly is exchange where a write does not fit into the socket.
+func (d *dynoConn) exchangePlainly(request []byte) error {
+	if _, err := d.Write(request); err != nil {
+		d.fault = err
+		return err
+	}
+	d.awaitAnswer()
+	return nil
+}
+
+// quiet is whether nothing came on a connection that was idle.
+func quiet(fd uintptr) bool {
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	return err == syscall.EAGAIN
+}
+
+func (d *dynoConn) arrived(n int) {
+	d.to += n
+	d.received += int64(n)
+	d.mu.Lock()
+	d.answered = true
+	d.mu.Unlock()
+}
+
+// unread is what of the answer is here and has not been taken.
+func (d *dynoConn) unread() []byte { return d.buf[d.from:d.to] }
+
+// fill reads more of the answer, behind what is unread. Before the first byte
+// the dyno has FirstByte, and from then on Idle between any two, in whichever
+// direction they go.
+func (d *dynoConn) fill() error {
+	if d.from == d.to {
+		d.from, d.to = 0, 0
+	}
+	if d.to == len(d.buf) {
+		d.makeRoom()
+	}
+	for {
+		if d.received > 0 {
+			d.read.set(d.timeouts.Idle)
+		}
+		quietSince := time.Now().UnixNano()
+		n, err := d.Read(d.buf[d.to:])
+		if n > 0 {
+			d.arrived(n)
+			return nil
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) && d.received > 0 && d.lastWrite.Load() > quietSince && !d.read.isStopped() {
+			continue
+		}
+		if d.fault == nil {
+			d.fault = err
+		}
+		return d.fault
+	}
+}
+
+// makeRoom moves what is unread to the front, and makes the buffer larger when
+// it is full of that: a head may have a megabyte.
+func (d *dynoConn) makeRoom() {
+	buf := d.buf
+	if d.from == 0 {
+		buf = make([]byte, 2*len(d.buf))
+	}
+	d.to = copy(buf, d.unread())
+	d.buf, d.from = buf, 0
+}
+
+// head reads the head of the answer.
+func (d *dynoConn) head() error {
+	d.resp.Reset()
+	for {
+		if d.from < d.to {
+			n, err := d.resp.Parse(d.unread())
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				d.from += n
+				return nil
+			}
+		}
+		if err := d.fill(); err != nil {
+			return err
+		}
+	}
+}
+
+// blame is the code of an exchange that failed on the dyno's side, by how its
+// connection failed.
+func (d *dynoConn) blame() error {
+	switch {
+	case errors.Is(d.fault, os.ErrDeadlineExceeded) && d.received > 0:
+		return idleConnection
+	case errors.Is(d.fault, os.ErrDeadlineExceeded):
+		return requestTimeout
+	case d.received == 0:
+		return noResponse
+	}
+	return serverInterrupted
+}
+
+// used is how many bytes of the dyno's went into the answer, head included.
+func (d *dynoConn) used() int64 { return d.received - int64(d.to-d.from) }
+
+// stale is whether the connection closed without a word in answer, as one does
+// that the dyno gave up while it was idle.
+func (d *dynoConn) stale() bool {
+	return d.reused && d.received == 0 && d.fault != nil && !errors.Is(d.fault, os.ErrDeadlineExceeded)
+}
+
+// hangUp waits a moment for the dyno to close first. Whoever does has the port
+// blocked for a minute (TIME_WAIT), and the router has one port for each
+// connection, the dyno one for all.
+func (d *dynoConn) hangUp() {
+	defer d.Close()
+	d.SetDeadline(time.Now().Add(time.Second))
+	if n, _ := d.Read(d.buf); n > 0 {
+		return // it goes on talking
+	}
+}

@@ -1,0 +1,180 @@
+package router
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// edge ends HTTP/2, and TLS for it. A stream becomes a connection of HTTP/1.1
+// within the process, with one request on it, and is served as any other: what
+// a client may say in HTTP/2 only the one parser decides.
+type edge struct {
+	rt     *Router
+	server *http.Server
+	conns  chan net.Conn // with TLS done and HTTP/2 agreed on
+	begin  sync.Once
+	served chan struct{}
+	closed chan struct{}
+	close  sync.Once
+}
+
+// withHTTP2 offers HTTP/2.
+func withHTTP2(config *tls.Config) *tls.Config {
+	if config == nil {
+		return nil
+	}
+	config = config.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	return config
+}
+
+func newEdge(rt *Router) *edge {
+	e := &edge{rt: rt, conns: make(chan net.Conn), served: make(chan struct{}), closed: make(chan struct{})}
+	e.server = &http.Server{
+		Handler: e, TLSConfig: rt.tls, ReadHeaderTimeout: rt.timeouts.Client, IdleTimeout: rt.timeouts.Client,
+		DisableGeneralOptionsHandler: true, // OPTIONS * belongs to the app
+	}
+	return e
+}
+
+// serveTLS does the handshake and gives the connection to who speaks what was
+// agreed on.
+func (rt *Router) serveTLS(raw net.Conn) {
+	c := tls.Server(raw, rt.tls)
+	ctx, cancel := context.WithTimeout(rt.cut, rt.timeouts.Client)
+	err := c.HandshakeContext(ctx)
+	cancel()
+	if err != nil {
+		c.Close()
+		return
+	}
+	state := c.ConnectionState()
+	if state.NegotiatedProtocol == "h2" {
+		rt.edge.take(c)
+		return
+	}
+	socket := rawConn(raw)
+	rt.newConn(c, originOf(c, &state), nil, func() bool { return socket != nil && hungUp(socket) }).serve()
+}
+
+// take serves a connection that speaks HTTP/2.
+func (e *edge) take(c net.Conn) {
+	e.begin.Do(func() {
+		go func() {
+			defer close(e.served)
+			_ = e.server.Serve(e) // it ends as edge.Accept does, at shutdown
+		}()
+	})
+	select {
+	case e.conns <- c:
+	case <-e.closed:
+		c.Close()
+	}
+}
+
+// Accept, Close and Addr make the edge the listener of its own server.
+func (e *edge) Accept() (net.Conn, error) {
+	select {
+	case c := <-e.conns:
+		return c, nil
+	case <-e.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept.
+func (e *edge) Close() error {
+	e.close.Do(func() { close(e.closed) })
+	return nil
+}
+
+// Addr is no address: the connections have theirs.
+func (e *edge) Addr() net.Addr { return &net.TCPAddr{} }
+
+// shutdown lets streams end until ctx does, and then cuts them.
+func (e *edge) shutdown(ctx context.Context) error {
+	err := e.Close()
+	if e.server.Shutdown(ctx) != nil {
+		e.rt.cutAll()
+		err = errors.Join(err, e.server.Close())
+	}
+	e.begin.Do(func() { close(e.served) })
+	<-e.served
+	return err
+}
+
+// ServeHTTP has a stream served.
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	head, ok := appendHead(nil, r)
+	if !ok {
+		http.Error(w, "the request cannot be said in HTTP/1.1", http.StatusBadRequest)
+		return
+	}
+	inner, outer := net.Pipe()
+	defer outer.Close()
+	o := origin{peer: hostOf(addr(r.RemoteAddr)), port: "443", protocol: "http2.0", via: "2.0", scheme: "https", tls: tlsName(r.TLS.Version)}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		o.port = portOf(local)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		e.rt.newConn(inner, o, nil, func() bool { return r.Context().Err() != nil }).serve()
+	}()
+	stop := context.AfterFunc(r.Context(), func() { outer.Close() })
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		sendStream(outer, head, r)
+	}()
+	err := answerStream(w, bufio.NewReaderSize(outer, bufferSize), r, e.rt.timeouts.Idle)
+	stop()
+	outer.Close()
+	<-served
+	if err != nil {
+		panic(http.ErrAbortHandler) // the stream is reset
+	}
+	// The body is read no further; net/http resets what still comes.
+	http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	<-sent
+}
+
+type addr string
+
+func (addr) Network() string  { return "tcp" }
+func (a addr) String() string { return string(a) }
+
+// appendHead writes the head of a stream as HTTP/1.1 has it. It is false when
+// that could be read in another way than it is meant.
+func appendHead(dst []byte, r *http.Request) ([]byte, bool) {
+	clean := func(s string) bool { return !strings.ContainsAny(s, "\r\n\x00") }
+	ok := clean(r.Method) && clean(r.RequestURI) && clean(r.Host) && !strings.ContainsAny(r.Method+r.RequestURI, " ")
+	dst = append(dst, r.Method+" "+r.RequestURI+" HTTP/1.1\r\nHost: "+r.Host+"\r\n"...)
+	for name, values := range r.Header {
+		if name == "Expect" {
+			continue // net/http says 100 Continue when the body is read
+		}
+		for _, value := range values {
+			ok = ok && clean(name) && clean(value)
+			dst = append(dst, name+": "+value+"\r\n"...)
+		}
+	}
+	for name := range r.Trailer {
+		ok = ok && clean(name)
+		dst = append(dst, "Trailer: "+name+"\r\n"...)
+	}
+	switch {
+	case r.ContentLength < 0:
+		dst = append(dst, "Transfer-Encoding: chunked\r\n"...)
+	case r.ContentLength > 0 && r.Header.Get("Content-Length") == "":
+		dst = appendLength(dst, r.ContentLength)
+	}
+	return append(dst, "Connection: close\r\n\r\n"...), ok
+}

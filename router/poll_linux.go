@@ -1,0 +1,5 @@
+package router
+
+import "golang.org/x/sys/unix"
+
+const hangUpEvents = unix.POLLRDHUP

@@ -1,0 +1,42 @@
+//go:build unix
+
+package router
+
+import (
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// hungUp says whether who is at the other end of a TCP connection has closed
+// it, wholly or for sending, whatever is still to be read.
+func hungUp(raw syscall.RawConn) bool {
+	return polled(raw, hangUpEvents) & ^unix.POLLIN != 0
+}
+
+// spoke says whether there is something to read, the end included.
+func spoke(raw syscall.RawConn) bool { return polled(raw, unix.POLLIN|hangUpEvents) != 0 }
+
+func polled(raw syscall.RawConn, events int16) (got int16) {
+	err := raw.Control(func(fd uintptr) {
+		p := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		if _, err := unix.Poll(p, 0); err == nil {
+			got = p[0].Revents
+		}
+	})
+	if err != nil {
+		return unix.POLLERR // it is closed
+	}
+	return got
+}
+
+// rawConn is the way past the poller, where there is one.
+func rawConn(c net.Conn) syscall.RawConn {
+	if tcp, ok := c.(*net.TCPConn); ok {
+		if raw, err := tcp.SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
+}

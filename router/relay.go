@@ -1,0 +1,116 @@
+package router
+
+import (
+	"errors"
+	"io"
+	"strconv"
+
+	"niwa/router/wire"
+)
+
+// relay streams the answer to the client, each piece as it comes.
+func (x *exchange) relay(d *dynoConn) error {
+	r := &d.resp
+	framing := r.Framing(x.isHead)
+	old := x.conn.req.Minor == 0
+	chunked := framing == wire.Chunked && !old || framing == wire.UntilClose && !old
+	if framing == wire.NoBody && r.Length() < 0 && x.isHead && !old && r.SaysChunked() {
+		chunked = true
+	}
+	if old && (framing == wire.Chunked || framing == wire.UntilClose) || !x.upload.ended() {
+		x.closes = true
+	}
+	x.answer = x.appendAnswer(x.answer[:0], r, chunked, x.closes)
+	x.committed = true
+	x.line.status = r.Status
+	switch framing {
+	case wire.Counted:
+		return x.relayCounted(d, r.Length())
+	case wire.Chunked:
+		return x.relayChunks(d, wire.Chunks{Bare: old, Drop: true})
+	case wire.UntilClose:
+		return x.relayRest(d, chunked)
+	}
+	return x.conn.send(x.answer)
+}
+
+// relayCounted relays a body of that many bytes. What is here of it goes with
+// the head.
+func (x *exchange) relayCounted(d *dynoConn, left int64) error {
+	for out := x.answer; ; out = nil {
+		piece := d.unread()
+		piece = piece[:min(int64(len(piece)), left)]
+		d.from += len(piece)
+		left -= int64(len(piece))
+		if out != nil {
+			x.answer = append(out, piece...)
+			piece = x.answer
+		}
+		if err := x.conn.send(piece); err != nil {
+			return err
+		}
+		if left == 0 {
+			return nil
+		}
+		if err := d.fill(); err != nil {
+			return x.blame(d, err)
+		}
+	}
+}
+
+// relayChunks relays a body in chunks, and its trailers.
+func (x *exchange) relayChunks(d *dynoConn, chunks wire.Chunks) error {
+	for ; ; x.answer = x.answer[:0] {
+		out, n, bad := chunks.Append(x.answer, d.unread())
+		x.answer = out
+		d.from += n
+		if len(out) > 0 {
+			if err := x.conn.send(out); err != nil {
+				return err
+			}
+		}
+		switch {
+		case bad != nil:
+			return serverInterrupted
+		case chunks.Done():
+			return nil
+		}
+		if err := d.fill(); err != nil {
+			return x.blame(d, err)
+		}
+	}
+}
+
+// relayRest relays all that comes until the dyno closes. A client that can read
+// chunks gets them, and so can tell that it has all.
+func (x *exchange) relayRest(d *dynoConn, chunked bool) error {
+	d.resp.Close = true
+	for out := x.answer; ; out = x.answer[:0] {
+		piece := d.unread()
+		d.from = d.to
+		switch {
+		case chunked && len(piece) > 0:
+			out = append(strconv.AppendInt(out, int64(len(piece)), 16), "\r\n"...)
+			out = append(append(out, piece...), "\r\n"...)
+		default:
+			out = append(out, piece...)
+		}
+		x.answer = out
+		if len(out) > 0 {
+			if err := x.conn.send(out); err != nil {
+				return err
+			}
+		}
+		err := d.fill()
+		if errors.Is(err, io.EOF) && x.aborted() == nil {
+			break
+		}
+		if err != nil {
+			return x.blame(d, err)
+		}
+	}
+	if !chunked {
+		return nil
+	}
+	return x.conn.send([]byte("0\r\n\r\n"))
+}
