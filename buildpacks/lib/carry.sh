@@ -6,7 +6,7 @@
 # carry PACKAGE... does so with the packages and what they depend on. On a
 # machine, whose dynos find it all where it is, it does nothing. What it has put
 # together is kept in the app's cache for as long as the image has the same
-# packages.
+# packages. What is in the slug is linked to it: replace it, do not write to it.
 carry() {
 	local to=$build/.heroku/packages from stamp
 	if ! in_stack; then
@@ -14,13 +14,13 @@ carry() {
 	fi
 	from=$cache/carried/$(cksum <<<"$*" | tr ' ' -)
 	stamp=$(cat "$here/../lib/carry.sh" /etc/niwa-stack /var/lib/dpkg/status | sha256sum)
-	if [[ ! -f $from.of || $(<"$from.of") != "$stamp" ]]; then
+	if [[ ! -f $from.of || $(<"$from.of") != "$stamp" ]] || ! lend_folder "$from" "$to"; then
 		rm -rf "$from" "$from.of"
 		gather "$from" "$@"
+		folder_state "$from" >"$from.is"
 		echo "$stamp" >"$from.of"
+		lend_folder "$from" "$to"
 	fi
-	mkdir -p "$to"
-	cp -a "$from/." "$to"
 	cp "$here/../lib/packages.sh" "$build/.profile.d/000_packages.sh"
 }
 

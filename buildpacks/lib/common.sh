@@ -84,6 +84,35 @@ export_config() {
 	done
 }
 
+# keep_folder FOLDER KEPT keeps a folder of the build in the cache, and lend_folder
+# puts it into another build. Both have the same files under two names: a link is
+# made, and removed, in a tenth of the time of a copy. A build should replace such a
+# file rather than write to it; where one has been written to, nothing is lent, and
+# lend_folder returns 1.
+keep_folder() {
+	rm -rf "$2" "$2.is"
+	mkdir -p "$(dirname "$2")"
+	cp -al "$1" "$2"
+	folder_state "$2" >"$2.is"
+}
+
+lend_folder() {
+	if [[ ! -d $1 || ! -f $1.is || $(<"$1.is") != "$(folder_state "$1")" ]]; then
+		rm -rf "$1" "$1.is"
+		return 1
+	fi
+	mkdir -p "$2"
+	cp -alf "$1/." "$2"
+}
+
+# own_file FILE gives the build a copy of a file that is to be written to.
+own_file() { if [[ -f $1 ]]; then cp -p "$1" "$1.own" && mv "$1.own" "$1"; fi; }
+
+# folder_state FOLDER changes with every file in it that is written to.
+folder_state() {
+	(cd "$1" && find . -type d -printf '%p %m\n' -o -printf '%p %m %s %T@ %l\n') | sort | sha256sum
+}
+
 # hook NAME runs the app's own bin/NAME, if it has one.
 hook() {
 	if [[ ! -f $build/bin/$1 ]]; then

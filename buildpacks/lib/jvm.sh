@@ -160,8 +160,11 @@ provide_java() {
 	cp "$here/../lib/jvm-dyno.sh" "$build/.profile.d/010_jvm.sh"
 	if in_stack; then
 		step "Adding Java $java_version to the slug"
-		make_jre
-		cp -Rp "$cache/jre" "$build/.jdk" # the archive goes by the time of the file
+		# The archive of classes goes by the times of files, which links keep.
+		if ! cmp -s "$JAVA_HOME/release" "$cache/jre.of" || ! lend_folder "$cache/jre" "$build/.jdk"; then
+			make_jre
+			lend_folder "$cache/jre" "$build/.jdk"
+		fi
 		size=$(du -sm "$build/.jdk")
 		detail "${size%%[[:space:]]*} MB in .jdk"
 	else
@@ -169,7 +172,7 @@ provide_java() {
 	fi
 	if [[ -d $build/.jdk-overlay ]]; then
 		if [[ -d $build/.jdk ]]; then
-			cp -R "$build/.jdk-overlay/." "$build/.jdk/"
+			cp -R --remove-destination "$build/.jdk-overlay/." "$build/.jdk/"
 		else
 			warn ".jdk-overlay has no effect: dynos run on this machine's own JDK."
 		fi
@@ -182,9 +185,6 @@ provide_java() {
 # make_jre leaves a Java without its compilers in cache/jre, with the archive
 # of its own classes that makes it start in half the time.
 make_jre() {
-	if cmp -s "$JAVA_HOME/release" "$cache/jre.of"; then
-		return
-	fi
 	rm -rf "$cache/jre"
 	if ! copy_jre >"$cache/build.log" 2>&1; then
 		sed '/Picked up/d' "$cache/build.log" | details
@@ -194,6 +194,7 @@ make_jre() {
 	rm -f "$cache/jre/lib/security/cacerts"
 	cp -L "$JAVA_HOME/lib/security/cacerts" "$cache/jre/lib/security/cacerts"
 	"$cache/jre/bin/java" -Xshare:dump >"$cache/build.log" 2>&1 || true
+	folder_state "$cache/jre" >"$cache/jre.is"
 	cp "$JAVA_HOME/release" "$cache/jre.of"
 }
 
