@@ -33,7 +33,6 @@ require (
 	github.com/uptrace/bun/dialect/sqlitedialect v1.3.0 // bun's SQLite
 	github.com/valyala/fasthttp v1.51.0 // under fiber: streaming bodies and per-request deadlines
 	golang.org/x/mod v0.42.0 // which of two versions is newer
-	golang.org/x/net v0.62.0 // indirect; what may stand in a header, as net/http itself decides
 	golang.org/x/sync v0.24.0 // groups of goroutines
 	golang.org/x/sys v0.49.0 // processes, sessions and signals beyond package syscall
 	golang.org/x/time v0.16.0 // the rate limit of the API
@@ -106,6 +105,7 @@ require (
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/image v0.30.0 // indirect
+	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 	gotest.tools/v3 v3.5.2 // indirect
