@@ -159,6 +159,20 @@ func (cr *crew) replace(outdated []string, wanted map[string]want, in intent, ro
 	return leaving
 }
 
+// replaces says whether a worker is to come up beside the one whose place it
+// takes.
+func (cr *crew) replaces(in intent) bool {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	for name, want := range in.wanted() {
+		p := cr.posts[name]
+		if p != nil && p.worker != nil && p.next == nil && want.preboot && !fits(p.worker, want) {
+			return true
+		}
+	}
+	return false
+}
+
 // stopping says whether a worker that has left its post still runs, and holds
 // memory.
 func (cr *crew) stopping() bool {

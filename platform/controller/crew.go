@@ -140,7 +140,7 @@ func (cr *crew) reconcile(ctx context.Context) error {
 	if idle {
 		cr.startPhase(in)
 	}
-	room := cr.room(ctx)
+	room := cr.room(ctx, in)
 	cr.mu.Lock()
 	leaving := cr.arrange(in, room)
 	cr.mu.Unlock()

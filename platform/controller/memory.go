@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"hash/fnv"
+	"sync"
 	"time"
 
 	"niwa/platform"
@@ -40,9 +41,11 @@ func (c *Controller) watchMemory(ctx context.Context) {
 			crews = append(crews, cr)
 		}
 		c.mu.Unlock()
+		var samples sync.WaitGroup
 		for _, cr := range crews {
-			cr.sampleMemory(ctx)
+			samples.Go(func() { cr.sampleMemory(ctx) })
 		}
+		samples.Wait()
 	}
 }
 
@@ -51,10 +54,9 @@ func (cr *crew) sampleMemory(ctx context.Context) {
 	if err != nil { // it may just have been destroyed
 		return
 	}
-	for _, w := range cr.running() {
+	for w, used := range cr.memory(ctx) {
 		limit := limits(w.dyno.Size).Memory
-		used, err := cr.c.Runner.Memory(ctx, w.dyno.ID)
-		if err != nil || limit == 0 { // it may just have ended
+		if limit == 0 {
 			continue
 		}
 		if app.RuntimeMetrics {
@@ -107,11 +109,33 @@ func (cr *crew) running() []*worker {
 	return all
 }
 
+// memory is what each worker that is up uses, of those that have not just
+// ended. All are asked at the same time: Docker takes a second to answer.
+func (cr *crew) memory(ctx context.Context) map[*worker]int64 {
+	var mu sync.Mutex
+	var asked sync.WaitGroup
+	all := map[*worker]int64{}
+	for _, w := range cr.running() {
+		asked.Go(func() {
+			used, err := cr.c.Runner.Memory(ctx, w.dyno.ID)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all[w] = used
+		})
+	}
+	asked.Wait()
+	return all
+}
+
 // room is how many more dynos of the app the machine has memory for, judging
-// by the largest that runs.
-func (cr *crew) room(ctx context.Context) int {
+// by the largest that runs. Where none is to run beside another there is
+// enough.
+func (cr *crew) room(ctx context.Context, in intent) int {
 	const plenty = maxQuantity
-	if cr.c.FreeMemory == nil {
+	if cr.c.FreeMemory == nil || !cr.replaces(in) {
 		return plenty
 	}
 	free, err := cr.c.FreeMemory()
@@ -120,10 +144,8 @@ func (cr *crew) room(ctx context.Context) int {
 		return plenty
 	}
 	var most int64
-	for _, w := range cr.running() {
-		if used, err := cr.c.Runner.Memory(ctx, w.dyno.ID); err == nil {
-			most = max(most, used)
-		}
+	for _, used := range cr.memory(ctx) {
+		most = max(most, used)
 	}
 	if most == 0 {
 		return plenty
