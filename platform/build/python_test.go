@@ -105,11 +105,17 @@ func TestPythonAppIsBuiltOnceAndThenFromTheCache(t *testing.T) {
 	req = app()
 	began = time.Now()
 	b.build(req)
-	b.last.has(t, "-----> Restoring cache\n", "Requirement already satisfied: gardenmoss==1.0.0")
+	b.last.has(t, "-----> Restoring cache\n", "-----> Using the packages of the last build")
 	if got := b.inDyno(req, "gardenmoss"); got != "green\n" {
 		t.Errorf("from the cache the program prints %q", got)
 	}
 	t.Logf("first build %.1f s, second %.1f s", cold.Seconds(), time.Since(began).Seconds())
+
+	// pip is asked again where its settings are others.
+	req = app()
+	req.Env["PIP_NO_COMPILE"] = "1"
+	b.build(req)
+	b.last.has(t, "-----> Restoring cache\n", "Requirement already satisfied: gardenmoss==1.0.0")
 }
 
 func TestPythonPackageManagersInstallWhatTheyHaveLocked(t *testing.T) {

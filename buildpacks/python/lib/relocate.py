@@ -26,7 +26,10 @@ def edit(path, change):
     before = path.read_bytes()
     after = change(before)
     if after != before:
-        path.write_bytes(after)
+        new = path.with_name(path.name + ".new")  # the cache may have the old one
+        new.write_bytes(after)
+        shutil.copymode(path, new)
+        new.replace(path)
 
 
 copies = {}  # by the program that they are of
