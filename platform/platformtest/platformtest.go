@@ -45,12 +45,19 @@ func Root() string {
 func Build(t testing.TB) string {
 	t.Helper()
 	binary := filepath.Join(Dir(t), "niwa")
-	cmd := exec.Command("go", "build", "-o", binary, ".")
+	Compile(t, ".", binary)
+	return binary
+}
+
+// Compile makes a file of a program of this repository. go run keeps what it
+// has linked, and gives it to cp here; go build would link it every time.
+func Compile(t testing.TB, program, file string) {
+	t.Helper()
+	cmd := exec.Command("go", "run", "-exec", "cp", program, file)
 	cmd.Dir, cmd.Env = Root(), append(os.Environ(), "CGO_ENABLED=0") // as containers need it
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+		t.Fatalf("compiling %s: %v\n%s", program, err, out)
 	}
-	return binary
 }
 
 // Dir is like t.TempDir, but every user may enter it, as the users that apps

@@ -3,8 +3,6 @@ package platformtest_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -62,11 +60,7 @@ func plant(t testing.TB, p *platformtest.Program) *site {
 // static builds one of the programs of this folder for any Linux, into dir.
 func static(t testing.TB, program, dir string) {
 	t.Helper()
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, program), "./platform/platformtest/"+program)
-	build.Dir, build.Env = platformtest.Root(), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build %s: %v\n%s", program, err, out)
-	}
+	platformtest.Compile(t, "./platform/platformtest/"+program, filepath.Join(dir, program))
 }
 
 // push deploys the next version. Every other one dies of SIGTERM.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -59,11 +58,7 @@ func TestChaos(t *testing.T) {
 // build builds what the tenants deploy.
 func build(t *testing.T) (app string) {
 	app = filepath.Join(platformtest.Dir(t), "app")
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", app, "./testdata/app")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	platformtest.Compile(t, "./platform/platformtest/chaos/testdata/app", app)
 	return app
 }
 

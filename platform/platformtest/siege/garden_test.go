@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,10 +41,8 @@ func programs(t *testing.T) (dir string) {
 		return dir
 	}
 	dir = filepath.Dir(platformtest.Build(t))
-	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir, "./platform/platformtest/echo", "./platform/platformtest/attacker")
-	build.Dir, build.Env = platformtest.Root(), append(os.Environ(), "CGO_ENABLED=0") // for any Linux
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	for _, program := range []string{"echo", "attacker"} {
+		platformtest.Compile(t, "./platform/platformtest/"+program, filepath.Join(dir, program))
 	}
 	t.Setenv(built, dir)
 	return dir
