@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +39,8 @@ func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
 	need.Tool(t, "mvn")
 	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
-	req := b.request(tarOf(t, kettle(entry{name: "Procfile", text: "worker: java -cp target/classes Kettle\n"})...))
+	source := tarOf(t, kettle(entry{name: "Procfile", text: "worker: java -cp target/classes Kettle\n"})...).Bytes()
+	req := b.request(bytes.NewReader(source))
 	req.Env = map[string]string{"JAVA_TOOL_OPTIONS": "-Xmx1m"} // the app's, not the build's
 	result, _ := b.build(req)
 	b.last.has(t, "-----> Java app detected\n-----> Using OpenJDK ", "       $ mvn -DskipTests clean dependency:list install\n", "BUILD SUCCESS")
@@ -52,9 +54,24 @@ func TestAMavenProjectIsBuiltCachedAndRun(t *testing.T) {
 		}
 	}
 
+	t.Run("again, unchanged", func(t *testing.T) {
+		b := b.in(t)
+		again := b.request(bytes.NewReader(source))
+		again.Env, again.Version = req.Env, "def456"
+		result, _ := b.build(again)
+		if b.last.has(t, "-----> Restoring the last build"); strings.Contains(b.last.String(), "Executing Maven") {
+			t.Errorf("Maven has built it again:\n%s", b.last)
+		}
+		if said := b.says(again.SlugPath, result.ProcessTypes["worker"], map[string]string{"DYNO": "worker.1"}); !strings.Contains(said, "heap 300 MB\n") {
+			t.Errorf("the dyno says %q", said)
+		}
+		b.build(b.request(bytes.NewReader(source)))
+		b.last.has(t, "-----> Executing Maven\n") // for other config vars
+	})
 	t.Run("again without a network", func(t *testing.T) {
 		b := b.offline(t)
 		b.build(b.request(tarOf(t, kettle()...)))
+		b.last.has(t, "-----> Executing Maven\n")
 		if strings.Contains(b.last.String(), "secret") {
 			t.Errorf("the proxy's password is shown:\n%s", b.last)
 		}
