@@ -39,6 +39,7 @@ type conn struct {
 	req      wire.Request
 	exchange exchange
 	busy     atomic.Bool // it has a request
+	unsure   atomic.Bool // whether the client has ended its side
 	failed   error       // how reading ended
 	unread   bool        // the client is still sending what nobody wants
 }
@@ -105,23 +106,24 @@ func (c *conn) turn() verdict {
 	}
 }
 
-// turnInside reads and serves within RawConn.Read.
+// turnInside reads and serves within RawConn.Read. As that begins, the mark of
+// what has come before is lost: so it first reads until there is nothing left,
+// and only then trusts a short read. The end of the client's side may hide
+// behind one, under the same mark; who sweeps finds it.
 func (c *conn) turnInside() (v verdict) {
-	first := true
+	drained := false
 	err := c.raw.Read(func(fd uintptr) (done bool) {
 		for {
-			if first || c.from < c.to {
-				if v = c.consume(false); v != hungry {
-					return true
-				}
+			if v = c.consume(false); v != hungry {
+				return true
 			}
-			first = false
 			space := c.space()
 			n, err := syscall.Read(int(fd), space)
 			switch {
 			case err == syscall.EINTR:
 				continue
 			case err == syscall.EAGAIN:
+				drained = true
 				c.release()
 				return false
 			case n <= 0:
@@ -129,11 +131,12 @@ func (c *conn) turnInside() (v verdict) {
 				return true
 			}
 			c.to += n
-			if v = c.consume(false); v != hungry {
-				return true
-			}
-			if n < len(space) {
+			if drained && n < len(space) {
+				if v = c.consume(false); v != hungry {
+					return true
+				}
 				c.release()
+				c.unsure.Store(true)
 				return false
 			}
 		}
@@ -148,7 +151,7 @@ func (c *conn) turnInside() (v verdict) {
 // consume serves the requests that are in the buffer. Those that need to read
 // from the client are left when that is not allowed.
 func (c *conn) consume(mayRead bool) verdict {
-	for {
+	for c.from < c.to {
 		n, err := c.req.Parse(c.buf[c.from:c.to])
 		if err != nil {
 			c.refuse(err)
@@ -167,6 +170,7 @@ func (c *conn) consume(mayRead bool) verdict {
 			return over
 		}
 	}
+	return hungry
 }
 
 // standsAlone is whether a request is all there, and is no more than that.

@@ -77,8 +77,8 @@ func (d *dynoConn) awaitAnswer() {
 // exchange sends a whole request and reads the beginning of the answer, or
 // nothing when the connection is of no more use. The socket is only read when
 // something came after the request was written, which is what the poller then
-// waits for; but for the one look that a connection gets that was idle, whether
-// the dyno has closed it or said something unasked.
+// waits for; but for one look before, whether the dyno has closed the connection
+// or said something unasked.
 func (d *dynoConn) exchange(request []byte) error {
 	if d.raw == nil {
 		return d.exchangePlainly(request)
@@ -88,8 +88,10 @@ func (d *dynoConn) exchange(request []byte) error {
 	var failed error
 	err := d.raw.Read(func(fd uintptr) (done bool) {
 		if !wrote {
-			if d.reused && !quiet(fd) {
-				failed = io.ErrClosedPipe
+			if !quiet(fd) {
+				if d.reused {
+					failed = io.ErrClosedPipe
+				}
 				return true
 			}
 			w, err := syscall.Write(int(fd), request)

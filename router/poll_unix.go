@@ -18,6 +18,16 @@ func hungUp(raw syscall.RawConn) bool {
 // spoke says whether there is something to read, the end included.
 func spoke(raw syscall.RawConn) bool { return polled(raw, unix.POLLIN|hangUpEvents) != 0 }
 
+// ended says whether nothing is left to read but the end.
+func ended(raw syscall.RawConn) (end bool) {
+	err := raw.Control(func(fd uintptr) {
+		var one [1]byte
+		n, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		end = n == 0 && err == nil
+	})
+	return end || err != nil
+}
+
 func polled(raw syscall.RawConn, events int16) (got int16) {
 	err := raw.Control(func(fd uintptr) {
 		p := []unix.PollFd{{Fd: int32(fd), Events: events}}

@@ -114,9 +114,9 @@ func (rt *Router) ServeTLS(ln net.Listener) error {
 
 // accept gives every connection to a goroutine of its own.
 func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
-	rt.mu.Lock()
-	rt.listeners[ln] = struct{}{}
-	rt.mu.Unlock()
+	if !rt.listenOn(ln) {
+		return ln.Close()
+	}
 	rt.begin.Do(func() { go rt.sweep() })
 	for pause := time.Millisecond; ; {
 		c, err := ln.Accept()
@@ -133,6 +133,14 @@ func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
 			return err
 		}
 	}
+}
+
+// listenOn has Shutdown close a listener; it is false when that has begun.
+func (rt *Router) listenOn(ln net.Listener) bool {
+	rt.mu.Lock()
+	defer rt.mu.Unlock()
+	rt.listeners[ln] = struct{}{}
+	return !rt.draining.Load()
 }
 
 // admit takes a connection in; it is false once the router drains.

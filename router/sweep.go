@@ -38,6 +38,9 @@ func (rt *Router) sweep() {
 // sweep looks after one client and the request that it has.
 func (c *conn) sweep(now time.Time) {
 	c.clocked.sweep(now.UnixNano())
+	if c.unsure.Swap(false) && !c.busy.Load() && ended(c.raw) {
+		c.read.interrupt()
+	}
 	x := &c.exchange
 	x.mu.Lock()
 	defer x.mu.Unlock()
