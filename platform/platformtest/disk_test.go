@@ -139,10 +139,11 @@ func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
 	// What runs goes on; what would have to be written down is refused.
 	kept, refused := "granite", 0
 	for i := 0; refused == 0 && i < 200; i++ { // until the pages that SQLite has at hand are used up
-		if next := strings.Repeat("x", 20_000) + fmt.Sprint(i); p.set(t, next) == 200 {
+		next := strings.Repeat("x", 20_000) + fmt.Sprint(i)
+		if status := p.set(t, next); status == 200 {
 			kept = next
 		} else {
-			refused = p.set(t, next)
+			refused = status
 		}
 	}
 	if refused != http.StatusServiceUnavailable {
