@@ -55,7 +55,8 @@ bench:
 bench-starts:
 	go test -run '^$$' -bench Starts -benchtime 1x -timeout 20m ./platform/platformtest
 
-# How long a first build of each sample takes, and a second one, on both runtimes.
+# How long a first build of each sample takes, a second one, and one of a change, on
+# both runtimes; LANGUAGES="go php" for some of them.
 .PHONY: bench-builds
 bench-builds:
 	go test -run '^$$' -bench Builds -benchtime 1x -timeout 60m ./platform/build
