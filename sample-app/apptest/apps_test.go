@@ -109,17 +109,14 @@ func startSite(t *testing.T, p *program, database *database, cache *cacheServer)
 // connections counts those that 200 clients have led to: two dynos have to do
 // with what the smallest plans give.
 func (s *site) connections(t *testing.T) {
-	conn := s.database.connect(t)
-	patiently(t, "two dynos to have no more than 9 connections to Postgres each", func() (bool, error) {
-		var n int
-		const theirs = `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name <> 'apptest'`
-		err := conn.QueryRow(t.Context(), theirs).Scan(&n)
-		return n <= 2*9, err
-	})
-	patiently(t, "two dynos to have no more than 8 connections to Redis each", func() (bool, error) { // one may just have been given up
-		list, err := s.cache.admin.ClientList(t.Context()).Result()
-		return strings.Count(list, "\n")-strings.Count(list, " name=apptest ") <= 2*8, err
-	})
+	for name, d := range map[string]*dyno{"first": s.first, "second": s.second} {
+		if n := d.connections(t, s.database.port); n == 0 || n > 9 {
+			t.Errorf("the %s dyno has %d connections to Postgres, want 9 at most", name, n)
+		}
+		if n := d.connections(t, s.proxy.port, s.cache.tls); n == 0 || n > 8 {
+			t.Errorf("the %s dyno has %d connections to Redis, want 8 at most", name, n)
+		}
+	}
 }
 
 func unavailable(t *testing.T, a answer) {
