@@ -1,7 +1,8 @@
-# Says whether this Ruby is what the Gemfile asks for: nothing where it is, or
-# where none is asked for; otherwise what is. usage: ruby wanted.rb
+# Says which Ruby and which Bundler this is, in a line, and in another what the
+# Gemfile asks for, where it asks for another Ruby. usage: ruby wanted.rb
 require "bundler"
 
+puts "#{RUBY_VERSION} #{Bundler::VERSION}"
 wanted = Bundler.definition.ruby_version
 exit unless wanted
 here = Bundler::RubyVersion.system
