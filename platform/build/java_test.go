@@ -132,6 +132,11 @@ func TestAGradleProjectIsBuiltCachedAndRun(t *testing.T) {
 	if said := b.says(req.SlugPath, "java -cp build/libs/teapot.jar Teapot a b", map[string]string{"DYNO": "run.1"}); said != "2\n" {
 		t.Errorf("the dyno says %q", said)
 	}
+	t.Run("again without a network", func(t *testing.T) {
+		b := b.offline(t)
+		b.build(b.request(tarOf(t, teapot(entry{name: "src/main/java/Lid.java", text: "@javax.inject.Named class Lid {}\n"})...)))
+		b.last.has(t, "BUILD SUCCESSFUL")
+	})
 	for name, test := range map[string]struct {
 		files []entry
 		says  []string
