@@ -15,7 +15,7 @@ func TestDeploysUnderLoadDropNothing(t *testing.T) {
 	for _, runtime := range runtimes() {
 		t.Run(runtime, func(t *testing.T) {
 			s := newSite(t, runtime)
-			t.Logf("on the %s runtime\n%v", runtime, s.deploys(t, 100_000, 10))
+			t.Logf("on the %s runtime\n%v", runtime, s.deploys(t, 40_000, 10))
 		})
 	}
 }

@@ -15,6 +15,7 @@ import (
 // What a data service has told its client is kept is there when the disk has
 // room again, and it goes on without anybody's help.
 func TestDataServicesOutliveAFullDisk(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	d := newDisk(t, 250)
 	s := newShop(t, d.dir, "--runtime", "process", "--engines", "native")
 	ctx := context.Background()

@@ -132,6 +132,7 @@ func (p *plot) set(t *testing.T, value string) int {
 }
 
 func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	p := newPlot(t)
 	ok(t, p.set(t, "granite"), 200)
 	p.fill(t, 0)
@@ -208,6 +209,7 @@ func TestAFullDiskIsSaidAndNothingIsLost(t *testing.T) {
 }
 
 func TestAPushForWhichThereIsTooLittleRoomLeavesNothingHalf(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	p := newPlot(t)
 	released := 1
 	for version, megabytes := range []int64{1, 5, 8, 11, 14, 17} {

@@ -66,6 +66,7 @@ func busy(t *testing.T, pid int) time.Duration {
 }
 
 func TestALackOfFilesIsSaidAndEnds(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	p := platformtest.Up(t, fewFiles(t), platformtest.Dir(t), "--runtime", "process")
 	repo := platformtest.Dir(t)
 	static(t, "echo", repo)
@@ -138,6 +139,7 @@ func TestALackOfFilesIsSaidAndEnds(t *testing.T) {
 // A limit that is lowered underneath a niwa that runs leaves it with nothing
 // at all, for a while.
 func TestNoFilesAtAllIsOutlived(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	need.Root(t)
 	p := platformtest.Up(t, platformtest.Build(t), platformtest.Dir(t), "--runtime", "process")
 	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
