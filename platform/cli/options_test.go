@@ -106,7 +106,8 @@ func TestAURLWithASecretIsShownToNobody(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("postgres://admin:geheim@db.example\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("NIWA_REDIS_URL", "redis://admin:geheim@cache.example:7")
+	const redis = "redis://admin:geheim@cache.example:7"
+	t.Setenv("NIWA_REDIS_URL", redis)
 	o, err := parse(t, "--postgres-url", "@"+secret)
 	if err != nil || o.PostgresURL != "postgres://admin:geheim@db.example" {
 		t.Errorf("from the file: %v", err)
@@ -119,7 +120,7 @@ func TestAURLWithASecretIsShownToNobody(t *testing.T) {
 		"an engine that it is not": {"doctor", "--engines", "native"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			stdout, stderr, _ := niwa(t, nil, args...)
+			stdout, stderr, _ := niwa(t, append(bare(t), "NIWA_REDIS_URL="+redis), args...)
 			if strings.Contains(stdout+stderr, "geheim") || stdout+stderr == "" {
 				t.Errorf("stdout %q, stderr %q", stdout, stderr)
 			}
