@@ -44,7 +44,7 @@ lint-shell:
 	fi
 
 # A benchmark that lacks something fails and says what.
-bench bench-starts bench-builds bench-deploys: export NIWA_TEST_REQUIRE := all
+bench bench-starts bench-builds bench-deploys bench-router: export NIWA_TEST_REQUIRE := all
 
 # What one waits for, as ratios to something on the same machine.
 bench:
@@ -60,6 +60,15 @@ bench-starts:
 .PHONY: bench-builds
 bench-builds:
 	go test -run '^$$' -bench Builds -benchtime 1x -timeout 60m ./platform/build
+
+# The router beside nginx and HAProxy (needs both, and wrk):
+#   make bench-router ROUNDS=5 SECONDS=3 ONLY='1k keep-alive plain'
+.PHONY: bench-router
+bench-router: export ROUNDS := $(ROUNDS)
+bench-router: export SECONDS := $(SECONDS)
+bench-router: export ONLY := $(ONLY)
+bench-router:
+	go test -run '^$$' -bench Routers -benchtime 1x -timeout 60m ./router/bench
 
 # Deploys while clients keep an app busy:
 #   make bench-deploys REQUESTS=1000000 DEPLOYS=50 RUNTIME=process

@@ -1,0 +1,99 @@
+package router
+
+import (
+	"net/http"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"niwa/platform/platformtest/need"
+	"niwa/router/route"
+)
+
+// attackers is how many connections each attack holds.
+const attackers = "1000"
+
+// TestClientsThatAreSlowOnPurposeAreBorne has slowhttptest hold a thousand
+// connections in each of its four ways: with heads and with bodies that trickle,
+// with overlapping ranges, and with answers that are hardly read. Others are
+// served meanwhile, and it costs the router little memory.
+func TestClientsThatAreSlowOnPurposeAreBorne(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs ten seconds")
+	}
+	tool := need.Tool(t, "slowhttptest")
+	large := strings.Repeat("m", 1<<20)
+	var dynos []route.Dyno
+	for range 8 { // eight times 200 requests
+		dynos = append(dynos, httpDyno(t, func(w http.ResponseWriter, r *http.Request) {
+			http.ServeContent(w, r, "large", time.Time{}, strings.NewReader(large))
+		}))
+	}
+	h := start(t, serving(dynos...), Timeouts{})
+	atItsAddress(t, h, dynos)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for attack, flags := range map[string]string{
+		"heads":   "-H -i 2 -x 24",
+		"bodies":  "-B -i 2 -x 24",
+		"ranges":  "-R -a 5 -b 2000",
+		"answers": "-X -w 10 -y 20 -z 32",
+	} {
+		t.Run(attack, func(t *testing.T) {
+			// Go gives its children the limit of files that it was started with.
+			script := `ulimit -n 4096 && exec "$0" "$@"`
+			args := append([]string{"-c", script, tool}, strings.Fields(flags)...)
+			cmd := exec.Command("sh", append(args, "-c", attackers, "-r", "1000", "-l", "4", "-p", "3", "-u", "http://"+h.addr+"/")...)
+			ended := make(chan struct{})
+			var out []byte
+			var err error
+			go func() {
+				defer close(ended)
+				out, err = cmd.CombinedOutput()
+			}()
+			served := serveOthers(t, h, ended)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if !regexp.MustCompile(`service available:\S*\s+\S*YES`).Match(out) || served == 0 {
+				t.Errorf("%d others were served\n%s", served, out)
+			}
+			runtime.ReadMemStats(&after)
+			if grown := int64(after.Sys - before.Sys); grown > 256<<20 {
+				t.Errorf("%d MB more for %s attackers", grown>>20, attackers)
+			}
+		})
+	}
+}
+
+// atItsAddress adds the router's own address to the app's hosts: slowhttptest
+// sends no other.
+func atItsAddress(t *testing.T, h *harness, dynos []route.Dyno) {
+	t.Helper()
+	entry := route.Entry{Hosts: []string{"app.test", "127.0.0.1"}, App: named(serving(dynos...))}
+	if err := h.live.Swap(route.New([]route.Entry{entry})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serveOthers asks as any client does until the attack ends, and counts.
+func serveOthers(t *testing.T, h *harness, ended <-chan struct{}) (served int) {
+	t.Helper()
+	for {
+		select {
+		case <-ended:
+			return served
+		default:
+		}
+		resp, body, err := h.ask(t, get("/", "Range: bytes=0-9"))
+		if err != nil || resp.StatusCode != 206 || len(body) != 10 {
+			t.Errorf("one of the others got %v, %v", resp, err)
+			<-ended
+			return served
+		}
+		served++
+	}
+}
