@@ -9,9 +9,9 @@ require (
 	github.com/HdrHistogram/hdrhistogram-go v1.4.0 // percentiles of latencies; tests only
 	github.com/adrg/xdg v0.5.3 // where a user's data belongs on each system
 	github.com/alicebob/miniredis/v2 v2.40.0 // Redis in the process, for machines without redis-server
+	github.com/coder/websocket v1.8.15 // WebSocket clients and servers, for tests: small, kept, no dependencies
 	github.com/containerd/errdefs v1.0.0 // which of its errors the engine means: no such container, in use
 	github.com/creack/pty v1.1.24 // terminals for one-off dynos; the one everybody uses
-	github.com/coder/websocket v1.8.15 // WebSocket clients and servers, for tests: small, kept, no dependencies
 	github.com/docker/docker v28.5.2+incompatible // the engine API, with negotiation back to 1.24
 	github.com/fergusstrange/embedded-postgres v1.34.0 // Postgres binaries for machines without Postgres
 	github.com/getkin/kin-openapi v0.153.0 // whether what a sample app answers is in its OpenAPI document; tests only
