@@ -50,6 +50,9 @@ func newDynoConn(c net.Conn, timeouts *Timeouts) *dynoConn {
 func (d *dynoConn) begin() {
 	d.received, d.fault, d.from, d.to = 0, nil, 0, 0
 	d.sent, d.answered = false, false
+	if len(d.buf) > bufferSize {
+		d.buf = make([]byte, bufferSize) // the last head was a large one
+	}
 	d.resp.Reset()
 	d.read.clear()
 	d.write.clear()

@@ -44,7 +44,6 @@ type exchange struct {
 // serve serves the request whose head the connection has read. It is false when
 // the connection is to end.
 func (x *exchange) serve() bool {
-	c := x.conn
 	x.begin()
 	app, ok := x.lookup()
 	if !ok {
@@ -55,9 +54,9 @@ func (x *exchange) serve() bool {
 	x.id = x.appendRequestID(x.id[:0])
 	x.line.begin(x)
 	x.wait(true)
-	err := x.run()
+	keep := x.finish(x.run())
 	x.wait(false)
-	return x.finish(err) && !c.req.Close
+	return keep
 }
 
 func (x *exchange) begin() {
@@ -68,7 +67,7 @@ func (x *exchange) begin() {
 	}
 	x.isHead = string(r.Method()) == "HEAD"
 	x.repeatable = isRepeatable(r)
-	x.closes = r.Close || r.Ambiguous()
+	x.closes = r.Close || r.Ambiguous() || x.rt.draining.Load()
 	x.app, x.backend, x.anew, x.committed = nil, nil, false, false
 	x.body, x.upload = x.takeBody()
 	x.mu.Lock()

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -39,7 +41,9 @@ func newEdge(rt *Router) *edge {
 	e := &edge{rt: rt, conns: make(chan net.Conn), served: make(chan struct{}), closed: make(chan struct{})}
 	e.server = &http.Server{
 		Handler: e, TLSConfig: rt.tls, ReadHeaderTimeout: rt.timeouts.Client, IdleTimeout: rt.timeouts.Client,
-		DisableGeneralOptionsHandler: true, // OPTIONS * belongs to the app
+		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: bufferSize},
+		ErrorLog:                     log.New(io.Discard, "", 0), // what clients do wrong is answered to them
+		DisableGeneralOptionsHandler: true,                       // OPTIONS * belongs to the app
 	}
 	return e
 }
@@ -100,8 +104,8 @@ func (e *edge) Addr() net.Addr { return &net.TCPAddr{} }
 
 // shutdown lets streams end until ctx does, and then cuts them.
 func (e *edge) shutdown(ctx context.Context) error {
-	err := e.Close()
-	if e.server.Shutdown(ctx) != nil {
+	err := errors.Join(e.Close(), e.server.Shutdown(ctx))
+	if err != nil {
 		e.rt.cutAll()
 		err = errors.Join(err, e.server.Close())
 	}

@@ -17,7 +17,7 @@ func (x *exchange) relay(d *dynoConn) error {
 	if framing == wire.NoBody && r.Length() < 0 && x.isHead && !old && r.SaysChunked() {
 		chunked = true
 	}
-	if old && (framing == wire.Chunked || framing == wire.UntilClose) || !x.upload.ended() {
+	if old && (framing == wire.Chunked || framing == wire.UntilClose) || !x.upload.ended() || x.rt.draining.Load() {
 		x.closes = true
 	}
 	x.answer = x.appendAnswer(x.answer[:0], r, chunked, x.closes)

@@ -177,7 +177,7 @@ func (rt *Router) Shutdown(ctx context.Context) error {
 	select {
 	case <-left:
 	case <-ctx.Done():
-		err = ctx.Err()
+		err = errors.Join(err, ctx.Err())
 		rt.cutAll()
 		<-left
 	}
