@@ -1,23 +1,31 @@
 package router
 
-import "sync"
+import (
+	"sync"
+	"unsafe"
+)
 
-// bufferSize is what one read of a head or of a piece of a body takes at most.
-const bufferSize = 16 << 10
+const (
+	bufferSize = 16 << 10 // what one read of a head takes at most
+	largeSize  = 64 << 10 // and one of a body that does not end with that
+)
 
 // buffers lends out buffers of one size.
-type buffers struct{ pool sync.Pool }
+type buffers struct {
+	size int
+	pool sync.Pool // of *byte, the first of each: a slice would be an allocation
+}
 
 func (b *buffers) get() []byte {
-	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return p[:]
+	if first, ok := b.pool.Get().(*byte); ok {
+		return unsafe.Slice(first, b.size)
 	}
-	return new([bufferSize]byte)[:]
+	return make([]byte, b.size)
 }
 
 // put takes a buffer back, unless it is one that has grown.
 func (b *buffers) put(buf []byte) {
-	if len(buf) == bufferSize {
-		b.pool.Put((*[bufferSize]byte)(buf))
+	if len(buf) == b.size {
+		b.pool.Put(unsafe.SliceData(buf))
 	}
 }

@@ -37,6 +37,9 @@ func (x *exchange) relay(d *dynoConn) error {
 // relayCounted relays a body of that many bytes. What is here of it goes with
 // the head.
 func (x *exchange) relayCounted(d *dynoConn, left int64) error {
+	if left > bufferSize {
+		defer x.widen(d)()
+	}
 	for out := x.answer; ; out = nil {
 		piece := d.unread()
 		piece = piece[:min(int64(len(piece)), left)]
@@ -58,8 +61,25 @@ func (x *exchange) relayCounted(d *dynoConn, left int64) error {
 	}
 }
 
+// widen has the dyno's answer read in larger pieces, until what it returns is
+// called. Nothing is done where a head has made the buffer large enough.
+func (x *exchange) widen(d *dynoConn) (restore func()) {
+	if len(d.buf) >= largeSize {
+		return func() {}
+	}
+	small := d.buf
+	d.buf = x.rt.large.get()
+	d.to = copy(d.buf, small[d.from:d.to])
+	d.from = 0
+	return func() {
+		x.rt.large.put(d.buf)
+		d.buf = small
+	}
+}
+
 // relayChunks relays a body in chunks, and its trailers.
 func (x *exchange) relayChunks(d *dynoConn, chunks wire.Chunks) error {
+	defer x.widen(d)()
 	for ; ; x.answer = x.answer[:0] {
 		out, n, bad := chunks.Append(x.answer, d.unread())
 		x.answer = out
@@ -85,6 +105,7 @@ func (x *exchange) relayChunks(d *dynoConn, chunks wire.Chunks) error {
 // chunks gets them, and so can tell that it has all.
 func (x *exchange) relayRest(d *dynoConn, chunked bool) error {
 	d.resp.Close = true
+	defer x.widen(d)()
 	for out := x.answer; ; out = x.answer[:0] {
 		piece := d.unread()
 		d.from = d.to

@@ -71,6 +71,7 @@ type Router struct {
 	tls      *tls.Config
 	fleet    *fleet
 	buffers  buffers
+	large    buffers
 	edge     *edge // of HTTP/2
 
 	// cut ends when requests in flight are given up, at the end of Shutdown.
@@ -89,6 +90,7 @@ type Router struct {
 func New(c Config) *Router {
 	rt := &Router{
 		routes: c.Routes, log: c.Log, timeouts: c.Timeouts.orHeroku(), tls: withHTTP2(c.TLS),
+		buffers: buffers{size: bufferSize}, large: buffers{size: largeSize},
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 	}
 	rt.fleet = newFleet(c.Routes, policy.Random(rand.IntN), rt.timeouts.KeepAlive)
