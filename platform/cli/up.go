@@ -87,6 +87,9 @@ func interrupts(parent context.Context) (first, second context.Context, release 
 	if !signal.Ignored(syscall.SIGHUP) { // nohup niwa up
 		signal.Notify(signals, syscall.SIGHUP)
 	}
+	// Asked for and not looked at: who reads what niwa prints may be gone, as in
+	// niwa up | head, and that is no reason to leave everything behind.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	first, stop := context.WithCancel(parent)
 	second, kill := context.WithCancel(parent)
 	go func() {
