@@ -1,6 +1,9 @@
 package wire
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // The sets of bytes below 128 that grammars are made of, a bit for each.
 const (
@@ -39,14 +42,34 @@ func isToken(s []byte) bool { return all(tokenLow, tokenHigh, s) }
 func isDigits(s []byte) bool { return all(digits, 0, s) }
 
 // isText is whether s can be the value of a field: no control character but
-// HTAB (RFC 9110 §5.5).
+// HTAB (RFC 9110 §5.5). Values are most of what is read, so eight bytes at a time
+// are looked at first.
 func isText(s []byte) bool {
+	for len(s) >= 8 {
+		if w := binary.LittleEndian.Uint64(s); anyBelow(w, ' ') || anyBelow(w^0x7f7f7f7f7f7f7f7f, 1) {
+			if !isPlainText(s[:8]) {
+				return false
+			}
+		}
+		s = s[8:]
+	}
+	return isPlainText(s)
+}
+
+func isPlainText(s []byte) bool {
 	for _, c := range s {
 		if c < ' ' && c != '\t' || c == 0x7f {
 			return false
 		}
 	}
 	return true
+}
+
+// anyBelow is whether any of the eight bytes of w is below n, which is at most
+// 128.
+func anyBelow(w uint64, n byte) bool {
+	const each = 0x0101010101010101
+	return (w-each*uint64(n))&^w&(each<<7) != 0
 }
 
 // isTarget is whether s has no blank and no control character.
@@ -109,16 +132,18 @@ func number(s []byte) (n int64, ok bool) {
 // AppendName appends a field name in the one case that the router writes:
 // Train-Case.
 func AppendName(dst, name []byte) []byte {
+	from := len(dst)
+	dst = append(dst, name...)
 	upper := true
-	for _, c := range name {
-		switch {
-		case upper && 'a' <= c && c <= 'z':
-			c -= 0x20
-		case !upper && 'A' <= c && c <= 'Z':
-			c += 0x20
+	for i, c := range dst[from:] {
+		letter := c | 0x20
+		if 'a' <= letter && letter <= 'z' {
+			if upper {
+				letter &^= 0x20
+			}
+			dst[from+i] = letter
 		}
 		upper = c == '-'
-		dst = append(dst, c)
 	}
 	return dst
 }

@@ -39,12 +39,12 @@ func TestRequestsThatServersRead(t *testing.T) {
 		"a size behind eight spaces":      {chunked + "        5\r\nhello\r\n0\r\n\r\n", "POST / a.test; bad chunk: its size is not a number"},
 		"an empty line between chunks":    {chunked + "5\r\nhello\r\n\r\n0\r\n\r\n", "POST / a.test; bad chunk: its size is not a number"},
 		"a request behind a bad chunk":    {chunked + "z\r\n\r\nGET /2 HTTP/1.1\r\n" + a + "\r\n", "POST / a.test; bad chunk: its size is not a number"},
-		"a bare CR before a line":         {"GET / HTTP/1.1\r\n" + a[:len(a)-2] + "\r\n\rZGET /evil: HTTP/1.1\r\n\r\n", "400 a line does not end with CR LF"},
+		"a bare CR before a line":         {"GET / HTTP/1.1\r\n" + a[:len(a)-2] + "\r\n\rZGET /evil: HTTP/1.1\r\n\r\n", "400 a header line is not a name, a colon and a value"},
 		"a colon alone":                   {"GET / HTTP/1.1\r\n" + a + ":\r\n\r\n", "400 a header line is not a name, a colon and a value"},
 		"a length without a colon":        {"POST / HTTP/1.1\r\n" + a + "Content-Length 10\r\n\r\n", "400 a header line is not a name, a colon and a value"},
 		"a method that is no token":       {"G=\":<>(e),[T];?\" / HTTP/1.1\r\n" + a + "\r\n", "400 the method is not a token of at most 127 characters"},
 		"a version out of bounds":         {"GET / HTTP/4294967295.255\r\n" + a + "\r\n", "400 the version of HTTP is malformed"},
-		"a version with CRs":              {"GET / HTTP/\r\r1.1\r\n" + a + "\r\n", "400 a line does not end with CR LF"},
+		"a version with CRs":              {"GET / HTTP/\r\r1.1\r\n" + a + "\r\n", "400 the version of HTTP is malformed"},
 		"a target that LF ends":           {"GET /\nHTTP/1.1\r\n" + a + "\r\n", "400 a line does not end with CR LF"},
 		"garbage after the last request":  {"GET / HTTP/1.1\r\n" + a + "Connection: close\r\n\r\n\x00\x00garbage", `GET / a.test ""`},
 		"a NUL after the last chunk":      {chunked + "0\r\n\r\n\x00", `POST / a.test ""; 400 this is not HTTP`},
@@ -136,6 +136,19 @@ func TestConnectionNamesFieldsThatGoNoFurther(t *testing.T) {
 	}
 	if want := []string{"X-Foo"}; !slices.Equal(named, want) {
 		t.Errorf("%q, want %q", named, want)
+	}
+}
+
+func TestEveryByteOfAValueIsLookedAt(t *testing.T) {
+	for c := range 256 {
+		for at := range 20 {
+			value := bytes.Repeat([]byte{0xe9}, 20)
+			value[at] = byte(c)
+			want := c >= ' ' && c != 0x7f || c == '\t'
+			if got := isText(value); got != want {
+				t.Errorf("%#x at %d: %v", c, at, got)
+			}
+		}
 	}
 }
 
