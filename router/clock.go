@@ -7,6 +7,16 @@ import (
 	"time"
 )
 
+// tower is the clock that all others are set by: the time of the last sweep.
+// Reading it costs next to nothing, and it is never more than a sweep behind.
+type tower struct {
+	now   atomic.Int64 // unix time in nanoseconds
+	every time.Duration
+}
+
+// after is when a limit has passed, at the earliest.
+func (t *tower) after(limit time.Duration) int64 { return t.now.Load() + int64(limit+t.every) }
+
 // clocked is a connection with two clocks, for who waits to read and to write.
 // They replace deadlines: to set one costs no system call and no timer. Who
 // sweeps looks at them a few times a second, and has a clock that has run out
@@ -16,8 +26,9 @@ type clocked struct {
 	read, write clock
 }
 
-func (c *clocked) attach(conn net.Conn) {
+func (c *clocked) attach(conn net.Conn, t *tower) {
 	c.Conn = conn
+	c.read.tower, c.write.tower = t, t
 	c.read.bell, c.write.bell = conn.SetReadDeadline, conn.SetWriteDeadline
 }
 
@@ -35,9 +46,10 @@ func (c *clocked) stop() {
 
 // clock is a time limit for one that waits. Only who waits sets it.
 type clock struct {
-	at   atomic.Int64 // unix time in nanoseconds, or one of the below
-	mu   sync.Mutex   // held to use the bell
-	bell func(deadline time.Time) error
+	tower *tower
+	at    atomic.Int64 // unix time in nanoseconds, or one of the below
+	mu    sync.Mutex   // held to use the bell
+	bell  func(deadline time.Time) error
 }
 
 const (
@@ -47,7 +59,7 @@ const (
 )
 
 // set starts the clock anew; who waits has that long.
-func (c *clock) set(limit time.Duration) { c.change(time.Now().Add(limit).UnixNano()) }
+func (c *clock) set(limit time.Duration) { c.change(c.tower.after(limit)) }
 
 // clear stops the clock.
 func (c *clock) clear() { c.change(off) }

@@ -46,7 +46,7 @@ type conn struct {
 
 func (rt *Router) newConn(c net.Conn, o origin, raw syscall.RawConn, left func() bool) *conn {
 	client := &conn{rt: rt, origin: o, raw: raw, left: left}
-	client.attach(c)
+	client.attach(c, &rt.tower)
 	client.exchange.conn, client.exchange.rt = client, rt
 	return client
 }

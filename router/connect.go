@@ -59,7 +59,7 @@ func (x *exchange) connect() (*dynoConn, error) {
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		b, current := x.rt.fleet.pick(table, app, time.Now())
+		b, current := x.rt.fleet.pick(table, app)
 		if !current {
 			continue
 		}
@@ -151,7 +151,7 @@ func (x *exchange) open(b *backend) (d *dynoConn, listed bool, err error) {
 	x.line.connect = time.Since(start)
 	if err == nil {
 		x.backend = b
-		return newDynoConn(raw, &x.rt.timeouts), true, nil
+		return x.rt.newDynoConn(raw), true, nil
 	}
 	x.rt.fleet.done(b)
 	if cause := x.aborted(); cause != nil {

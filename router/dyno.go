@@ -24,11 +24,17 @@ type dynoConn struct {
 	timeouts *Timeouts
 	resp     wire.Response
 
+	// Of exchange: what is left to write, and what becomes of it.
+	request       []byte
+	wrote         bool
+	failed        error
+	writeThenRead func(fd uintptr) (done bool) // ready, made once
+
 	buf      []byte
-	from, to int  // what is unread of it
-	reused   bool // it was idle before this exchange
-	last     bool // it can take no request after this one
-	idleAt   time.Time
+	from, to int   // what is unread of it
+	reused   bool  // it was idle before this exchange
+	last     bool  // it can take no request after this one
+	idleAt   int64 // unix time in nanoseconds
 
 	received  int64        // bytes of this exchange
 	fault     error        // the first error of reading
@@ -39,9 +45,10 @@ type dynoConn struct {
 	answered bool // a byte of the answer is here
 }
 
-func newDynoConn(c net.Conn, timeouts *Timeouts) *dynoConn {
-	d := &dynoConn{raw: rawConn(c), timeouts: timeouts, buf: make([]byte, bufferSize)}
-	d.attach(c)
+func (rt *Router) newDynoConn(c net.Conn) *dynoConn {
+	d := &dynoConn{raw: rawConn(c), timeouts: &rt.timeouts, buf: make([]byte, bufferSize)}
+	d.attach(c, &rt.tower)
+	d.writeThenRead = d.ready
 	d.begin()
 	return d
 }
@@ -87,47 +94,50 @@ func (d *dynoConn) exchange(request []byte) error {
 		return d.exchangePlainly(request)
 	}
 	d.awaitAnswer()
-	wrote, n := false, 0
-	var failed error
-	err := d.raw.Read(func(fd uintptr) (done bool) {
-		if !wrote {
-			if !quiet(fd) {
-				if d.reused {
-					failed = io.ErrClosedPipe
-				}
-				return true
-			}
-			w, err := syscall.Write(int(fd), request)
-			if w == len(request) {
-				wrote = true
-				return false
-			}
-			if err != nil && err != syscall.EAGAIN {
-				failed = err
-				return true
-			}
-			request = request[max(w, 0):]
-			return true
-		}
-		var err error
-		n, err = syscall.Read(int(fd), d.buf)
+	d.request, d.wrote, d.failed = request, false, nil
+	err := d.raw.Read(d.writeThenRead)
+	request, d.request = d.request, nil
+	switch {
+	case d.failed != nil || err != nil:
+		d.fault = errors.Join(d.failed, err)
+		return d.fault
+	case !d.wrote:
+		return d.exchangePlainly(request)
+	}
+	return nil
+}
+
+// ready is called within RawConn.Read: first to write, and then when there is
+// something to read. It is true when there is no more to wait for.
+func (d *dynoConn) ready(fd uintptr) (done bool) {
+	if d.wrote {
+		n, err := syscall.Read(int(fd), d.buf)
 		if err == syscall.EAGAIN || err == syscall.EINTR {
 			return false
 		}
 		if n <= 0 {
-			failed = errors.Join(err, io.EOF)
+			d.failed = errors.Join(err, io.EOF)
+			return true
+		}
+		d.arrived(n)
+		return true
+	}
+	if !quiet(fd) {
+		if d.reused {
+			d.failed = io.ErrClosedPipe
 		}
 		return true
-	})
-	switch {
-	case failed != nil || err != nil:
-		d.fault = errors.Join(failed, err)
-		return d.fault
-	case !wrote:
-		return d.exchangePlainly(request)
 	}
-	d.arrived(n)
-	return nil
+	n, err := syscall.Write(int(fd), d.request)
+	if n == len(d.request) {
+		d.wrote = true
+		return false
+	}
+	if err != nil && err != syscall.EAGAIN {
+		d.failed = err
+	}
+	d.request = d.request[max(n, 0):]
+	return true
 }
 
 // exchangePlainly is exchange where a write does not fit into the socket.

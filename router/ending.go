@@ -11,8 +11,7 @@ import (
 // connection ends with it.
 func (c *conn) refuse(err error) {
 	status, reason := http.StatusBadRequest, ""
-	var refused *wire.RequestError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*wire.RequestError](err); ok {
 		status, reason = refused.Status, refused.Reason
 	}
 	out := appendStatus(nil, status, []byte(http.StatusText(status)))
@@ -28,10 +27,10 @@ func (c *conn) refuse(err error) {
 // finish writes the log line and answers what can still be answered. It is
 // false when the connection is to end.
 func (x *exchange) finish(err error) (keep bool) {
-	var c code
+	c, _ := errors.AsType[code](err)
 	switch {
 	case err == nil:
-	case errors.As(err, &c):
+	case c != "":
 		x.line.code, x.line.status = c, c.terms().status
 	default:
 		// The client broke the grammar of its own body, for which Router 2.0 has no code.

@@ -245,12 +245,10 @@ func (x *exchange) blame(d *dynoConn, err error) error {
 	if fault := x.upload.fault(); fault != nil {
 		return fault
 	}
-	var own code
-	var malformed wire.ResponseError
-	switch {
-	case errors.As(err, &own):
+	if own, ok := errors.AsType[code](err); ok {
 		return own
-	case errors.As(err, &malformed):
+	}
+	if malformed, ok := errors.AsType[wire.ResponseError](err); ok {
 		return codeOf(malformed)
 	}
 	return d.blame()

@@ -30,6 +30,7 @@ type fleet struct {
 	busy      map[string]int // requests that have a dyno, by its address
 	idled     chan struct{}  // closed when a dyno has no more of them; nil when nobody waits
 	closed    bool
+	tower     *tower
 	keepAlive time.Duration // how long a connection may be idle
 }
 
@@ -48,9 +49,9 @@ type backend struct {
 	gone        bool        // no longer in the table: keeps no connection
 }
 
-func newFleet(routes *route.Live, choose policy.Policy, keepAlive time.Duration) *fleet {
+func newFleet(routes *route.Live, choose policy.Policy, t *tower, keepAlive time.Duration) *fleet {
 	return &fleet{
-		routes: routes, choose: choose, keepAlive: keepAlive, backends: make(map[backendKey]*backend), dynos: make(map[*route.App][]*backend),
+		routes: routes, choose: choose, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), dynos: make(map[*route.App][]*backend),
 		inFlight: make(map[string]int), busy: make(map[string]int),
 	}
 }
@@ -79,7 +80,7 @@ func (f *fleet) leave(app *route.App) {
 // all are quarantined, and current is false when the table that the app was
 // looked up in is in use no more: a request is counted with a dyno only while
 // the table has that, and so no drain overlooks it.
-func (f *fleet) pick(table *route.Table, app *route.App, now time.Time) (b *backend, current bool) {
+func (f *fleet) pick(table *route.Table, app *route.App) (b *backend, current bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.prune(); f.table != table {
@@ -87,7 +88,7 @@ func (f *fleet) pick(table *route.Table, app *route.App, now time.Time) (b *back
 	}
 	f.free, f.load = f.free[:0], f.load[:0]
 	for _, b := range f.of(app) {
-		if b.quarantined.IsZero() || !now.Before(b.quarantined) {
+		if b.quarantined.IsZero() || !time.Now().Before(b.quarantined) {
 			f.free = append(f.free, b)
 			f.load = append(f.load, policy.Dyno{InFlight: b.inFlight})
 		}

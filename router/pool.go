@@ -28,7 +28,7 @@ func (f *fleet) reuse(b *backend) *dynoConn {
 
 // keep puts a connection by for the next request to the dyno.
 func (f *fleet) keep(b *backend, c *dynoConn) {
-	c.idleAt = time.Now()
+	c.idleAt = f.tower.now.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || b.gone {
@@ -46,7 +46,7 @@ func (f *fleet) reap(now time.Time) {
 	for _, b := range f.backends {
 		kept := b.idle[:0]
 		for _, c := range b.idle {
-			if now.Sub(c.idleAt) > f.keepAlive || c.raw != nil && spoke(c.raw) {
+			if now.UnixNano()-c.idleAt > int64(f.keepAlive) || c.raw != nil && spoke(c.raw) {
 				c.Close()
 			} else {
 				kept = append(kept, c)

@@ -68,6 +68,7 @@ type Router struct {
 	routes   *route.Live
 	log      func(appID string, line []byte)
 	timeouts Timeouts
+	tower    tower
 	tls      *tls.Config
 	fleet    *fleet
 	buffers  buffers
@@ -93,7 +94,9 @@ func New(c Config) *Router {
 		buffers: buffers{size: bufferSize}, large: buffers{size: largeSize},
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 	}
-	rt.fleet = newFleet(c.Routes, policy.Random(rand.IntN), rt.timeouts.KeepAlive)
+	rt.tower.every = rt.timeouts.sweepEvery()
+	rt.tower.now.Store(time.Now().UnixNano())
+	rt.fleet = newFleet(c.Routes, policy.Random(rand.IntN), &rt.tower, rt.timeouts.KeepAlive)
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
 	rt.edge = newEdge(rt)
 	return rt
@@ -119,7 +122,10 @@ func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
 	if !rt.listenOn(ln) {
 		return ln.Close()
 	}
-	rt.begin.Do(func() { go rt.sweep() })
+	rt.begin.Do(func() {
+		rt.tower.now.Store(time.Now().UnixNano())
+		go rt.sweep()
+	})
 	for pause := time.Millisecond; ; {
 		c, err := ln.Accept()
 		switch {

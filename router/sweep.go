@@ -18,13 +18,14 @@ func (t Timeouts) sweepEvery() time.Duration {
 // sweep looks after what nobody watches by itself: time limits, clients that
 // leave while their request is with a dyno, and idle connections.
 func (rt *Router) sweep() {
-	tick := time.NewTicker(rt.timeouts.sweepEvery())
+	tick := time.NewTicker(rt.tower.every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-rt.cut.Done():
 			return
 		case now := <-tick.C:
+			rt.tower.now.Store(now.UnixNano())
 			rt.mu.Lock()
 			for c := range rt.conns {
 				c.sweep(now)

@@ -1,0 +1,50 @@
+package router
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+)
+
+// TestTheSteadyPathAllocatesNextToNothing counts what a request over connections
+// that are there costs, with a client and a dyno that allocate nothing.
+func TestTheSteadyPathAllocatesNextToNothing(t *testing.T) {
+	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello")
+	dyno := rawDyno(t, func(c net.Conn, in *bufio.Reader) {
+		buf := make([]byte, 4096)
+		for {
+			n, err := c.Read(buf)
+			if err != nil || !bytes.HasSuffix(buf[:n], []byte("\r\n\r\n")) {
+				return
+			}
+			c.Write(answer)
+		}
+	})
+	h := start(t, serving(dyno), Timeouts{})
+	h.Router.log = func(string, []byte) {}
+	c := h.dial(t)
+	request := []byte(get("/", "User-Agent: test", "Accept: */*", "X-Forwarded-For: 1.2.3.4"))
+	buf := make([]byte, 4096)
+	once := func() {
+		c.Write(request)
+		if n, err := io.ReadAtLeast(c, buf, len(answer)); err != nil || !bytes.HasSuffix(buf[:n], []byte("hello")) {
+			t.Fatalf("got %q, %v", buf[:n], err)
+		}
+	}
+	for range 100 {
+		once()
+	}
+	const requests = 2000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range requests {
+		once()
+	}
+	runtime.ReadMemStats(&after)
+	if each := float64(after.Mallocs-before.Mallocs) / requests; each > 0.1 {
+		t.Errorf("%.2f allocations for each request", each)
+	}
+}
