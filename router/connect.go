@@ -59,13 +59,13 @@ func (x *exchange) connect() (*dynoConn, error) {
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		b, current := x.rt.fleet.pick(table, app)
+		b, idle, current := x.rt.fleet.pick(table, app, x.repeatable && !x.anew)
 		if !current {
 			continue
 		}
 		late := allQuarantined
 		if b != nil {
-			d, listed, err := x.open(b)
+			d, listed, err := x.open(b, idle)
 			switch {
 			case err == nil:
 				return d, nil
@@ -129,19 +129,16 @@ func (x *exchange) context() (context.Context, context.CancelFunc) {
 	}
 }
 
-// open takes a pooled connection to the dyno, where the request may have one,
-// or makes one. A dyno that takes none is quarantined; listed is then whether
-// the table still has it.
-func (x *exchange) open(b *backend) (d *dynoConn, listed bool, err error) {
+// open takes the idle connection to the dyno, or makes one. A dyno that takes
+// none is quarantined; listed is then whether the table still has it.
+func (x *exchange) open(b *backend, idle *dynoConn) (d *dynoConn, listed bool, err error) {
 	x.line.dyno = b.dyno.Name
 	x.line.connect = 0
-	if x.repeatable && !x.anew {
-		if d := x.rt.fleet.reuse(b); d != nil {
-			d.begin()
-			d.reused = true
-			x.backend = b
-			return d, true, nil
-		}
+	if idle != nil {
+		idle.begin()
+		idle.reused = true
+		x.backend = b
+		return idle, true, nil
 	}
 	ctx, cancel := x.context()
 	defer cancel()
@@ -153,7 +150,7 @@ func (x *exchange) open(b *backend) (d *dynoConn, listed bool, err error) {
 		x.backend = b
 		return x.rt.newDynoConn(raw), true, nil
 	}
-	x.rt.fleet.done(b)
+	x.rt.fleet.done(b, nil)
 	if cause := x.aborted(); cause != nil {
 		return nil, true, cause
 	}

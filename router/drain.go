@@ -31,7 +31,9 @@ func (f *fleet) left(addrs []string) (n int, idled <-chan struct{}) {
 	defer f.mu.Unlock()
 	f.prune()
 	for _, addr := range addrs {
-		n += f.busy[addr]
+		if c, ok := f.busy[addr]; ok {
+			n += c.n
+		}
 	}
 	if f.idled == nil {
 		f.idled = make(chan struct{})

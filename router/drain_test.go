@@ -60,7 +60,7 @@ func TestARequestOfAnOlderTableIsNotGivenToADynoThatLeftIt(t *testing.T) {
 	if err := h.Drain(context.Background(), []string{app.Dynos[0].Addr}); err != nil {
 		t.Fatal(err)
 	}
-	if b, current := h.fleet.pick(table, app); current || b != nil {
+	if b, _, current := h.fleet.pick(table, app, true); current || b != nil {
 		t.Errorf("it was given %v", b)
 	}
 }

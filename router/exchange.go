@@ -93,18 +93,19 @@ func (x *exchange) run() error {
 	if err := refusal(x.app); err != nil {
 		return err
 	}
-	if !x.rt.fleet.enter(x.app) {
+	counted := x.rt.fleet.enter(x.app)
+	if counted == nil {
 		return backlogTooDeep
 	}
-	defer x.rt.fleet.leave(x.app)
+	defer x.rt.fleet.leave(counted)
 	x.request = append(x.appendRequest(x.request[:0]), x.body...)
 	for {
 		d, err := x.connect()
 		if err != nil {
 			return err
 		}
-		err = x.over(d)
-		x.rt.fleet.done(x.backend)
+		spare, err := x.over(d)
+		x.rt.fleet.done(x.backend, spare)
 		if err != errStale {
 			return err
 		}
@@ -112,12 +113,13 @@ func (x *exchange) run() error {
 	}
 }
 
-// over has the exchange over a connection, and sees to what becomes of that.
-func (x *exchange) over(d *dynoConn) error {
+// over has the exchange over a connection. It is to spare when the next request
+// can have it.
+func (x *exchange) over(d *dynoConn) (spare *dynoConn, err error) {
 	x.began = time.Now()
 	if err := x.attach(d); err != nil {
 		d.Close()
-		return err
+		return nil, err
 	}
 	clean, err := x.talk(d)
 	x.detach()
@@ -131,9 +133,9 @@ func (x *exchange) over(d *dynoConn) error {
 	case d.last:
 		go d.hangUp()
 	default:
-		x.rt.fleet.keep(x.backend, d)
+		spare = d
 	}
-	return err
+	return spare, err
 }
 
 // attach lets who gives the exchange up reach the connection to the dyno. It

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -26,9 +27,9 @@ type fleet struct {
 	dynos     map[*route.App][]*backend // of apps of the table, as far as they were asked for
 	free      []*backend                // what pick chooses from, and what the policy sees of it
 	load      []policy.Dyno
-	inFlight  map[string]int // by app id
-	busy      map[string]int // requests that have a dyno, by its address
-	idled     chan struct{}  // closed when a dyno has no more of them; nil when nobody waits
+	inFlight  map[string]*counter // requests by app id
+	busy      map[string]*counter // requests that have a dyno, by its address
+	idled     chan struct{}       // closed when a dyno has no more of them; nil when nobody waits
 	closed    bool
 	tower     *tower
 	keepAlive time.Duration // how long a connection may be idle
@@ -41,8 +42,21 @@ type backendKey struct {
 	dyno route.Dyno
 }
 
+// counter is a number that is looked up once, and then counted with.
+type counter struct{ n int }
+
+func in(counters map[string]*counter, key string) *counter {
+	c, ok := counters[key]
+	if !ok {
+		c = &counter{}
+		counters[key] = c
+	}
+	return c
+}
+
 type backend struct {
 	dyno        route.Dyno
+	busy        *counter  // of its address
 	quarantined time.Time // until then
 	inFlight    int
 	idle        []*dynoConn // most recently used last
@@ -52,39 +66,40 @@ type backend struct {
 func newFleet(routes *route.Live, choose policy.Policy, t *tower, keepAlive time.Duration) *fleet {
 	return &fleet{
 		routes: routes, choose: choose, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), dynos: make(map[*route.App][]*backend),
-		inFlight: make(map[string]int), busy: make(map[string]int),
+		inFlight: make(map[string]*counter), busy: make(map[string]*counter),
 	}
 }
 
-// enter counts a request for the app in; it is false when the app has as many
-// as it may. While no dyno is up, as many may queue as one would serve.
-func (f *fleet) enter(app *route.App) bool {
+// enter counts a request for the app in, until it leaves; it is nil when the app
+// has as many as it may. While no dyno is up, as many may queue as one would
+// serve.
+func (f *fleet) enter(app *route.App) *counter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.inFlight[app.ID] >= inFlightPerDyno*max(1, len(app.Dynos)) {
-		return false
+	c := in(f.inFlight, app.ID)
+	if c.n >= inFlightPerDyno*max(1, len(app.Dynos)) {
+		return nil
 	}
-	f.inFlight[app.ID]++
-	return true
+	c.n++
+	return c
 }
 
-func (f *fleet) leave(app *route.App) {
+func (f *fleet) leave(c *counter) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.inFlight[app.ID]--; f.inFlight[app.ID] == 0 {
-		delete(f.inFlight, app.ID)
-	}
+	c.n--
 }
 
-// pick chooses a dyno for a request, which has it until done. It is nil when
-// all are quarantined, and current is false when the table that the app was
+// pick chooses a dyno for a request, which has it until done; with an idle
+// connection to it where one is wanted and there is one. The dyno is nil when all
+// are quarantined, and current is false when the table that the app was
 // looked up in is in use no more: a request is counted with a dyno only while
 // the table has that, and so no drain overlooks it.
-func (f *fleet) pick(table *route.Table, app *route.App) (b *backend, current bool) {
+func (f *fleet) pick(table *route.Table, app *route.App, idle bool) (b *backend, d *dynoConn, current bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.prune(); f.table != table {
-		return nil, false
+		return nil, nil, false
 	}
 	f.free, f.load = f.free[:0], f.load[:0]
 	for _, b := range f.of(app) {
@@ -94,12 +109,15 @@ func (f *fleet) pick(table *route.Table, app *route.App) (b *backend, current bo
 		}
 	}
 	if len(f.free) == 0 {
-		return nil, true
+		return nil, nil, true
 	}
 	b = f.free[f.choose(f.load)]
 	b.inFlight++
-	f.busy[b.dyno.Addr]++
-	return b, true
+	b.busy.n++
+	if idle {
+		d = b.reuse()
+	}
+	return b, d, true
 }
 
 // of is the app's dynos as this router knows them. f.mu is held.
@@ -117,7 +135,7 @@ func (f *fleet) of(app *route.App) []*backend {
 func (f *fleet) backend(key backendKey) *backend {
 	b, ok := f.backends[key]
 	if !ok {
-		b = &backend{dyno: key.dyno}
+		b = &backend{dyno: key.dyno, busy: in(f.busy, key.dyno.Addr)}
 		f.backends[key] = b
 	}
 	return b
@@ -144,18 +162,29 @@ func (f *fleet) prune() {
 			delete(f.backends, key)
 		}
 	}
+	maps.DeleteFunc(f.inFlight, func(_ string, c *counter) bool { return c.n == 0 })
+	f.forgetAddresses()
 }
 
-// done ends what pick began.
-func (f *fleet) done(b *backend) {
+// forgetAddresses forgets those where no dyno is and no request either.
+func (f *fleet) forgetAddresses() {
+	used := make(map[*counter]bool)
+	for _, b := range f.backends {
+		used[b.busy] = true
+	}
+	maps.DeleteFunc(f.busy, func(_ string, c *counter) bool { return c.n == 0 && !used[c] })
+}
+
+// done ends what pick began. The connection, if any, is kept for the next
+// request.
+func (f *fleet) done(b *backend, d *dynoConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	b.inFlight--
-	if f.busy[b.dyno.Addr]--; f.busy[b.dyno.Addr] > 0 {
-		return
+	if d != nil {
+		f.keep(b, d)
 	}
-	delete(f.busy, b.dyno.Addr)
-	if f.idled != nil {
+	if b.busy.n--; b.busy.n == 0 && f.idled != nil {
 		close(f.idled)
 		f.idled = nil
 	}

@@ -13,29 +13,25 @@ func (b *backend) retire() {
 
 // reuse takes the idle connection to the dyno that was used last, or nil. The
 // dyno may have closed it since the last sweep.
-func (f *fleet) reuse(b *backend) *dynoConn {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+func (b *backend) reuse() *dynoConn {
 	last := len(b.idle) - 1
 	if last < 0 {
 		return nil
 	}
-	c := b.idle[last]
+	d := b.idle[last]
 	b.idle[last] = nil
 	b.idle = b.idle[:last]
-	return c
+	return d
 }
 
-// keep puts a connection by for the next request to the dyno.
-func (f *fleet) keep(b *backend, c *dynoConn) {
-	c.idleAt = f.tower.now.Load()
-	f.mu.Lock()
-	defer f.mu.Unlock()
+// keep puts a connection by. f.mu is held.
+func (f *fleet) keep(b *backend, d *dynoConn) {
 	if f.closed || b.gone {
-		c.Close()
+		d.Close()
 		return
 	}
-	b.idle = append(b.idle, c)
+	d.idleAt = f.tower.now.Load()
+	b.idle = append(b.idle, d)
 }
 
 // reap closes the connections that were idle for too long, and those that the

@@ -386,7 +386,7 @@ func TestARequestWaitsForADynoToComeUp(t *testing.T) {
 func (h *harness) queued() int {
 	h.fleet.mu.Lock()
 	defer h.fleet.mu.Unlock()
-	return h.fleet.inFlight["id-of-app"]
+	return in(h.fleet.inFlight, "id-of-app").n
 }
 
 func TestARequestThatWaitsLearnsThatTheAppCrashed(t *testing.T) {
