@@ -156,7 +156,7 @@ func state(s route.State) func(*testing.T) route.App {
 	return func(*testing.T) route.App { return route.App{State: s} }
 }
 
-func dyno(how func(*testing.T, string) route.Dyno, answer string) func(*testing.T) route.App {
+func dyno(how func(testing.TB, string) route.Dyno, answer string) func(*testing.T) route.App {
 	return func(t *testing.T) route.App { return serving(how(t, answer)) }
 }
 

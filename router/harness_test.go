@@ -33,12 +33,12 @@ type harness struct {
 }
 
 // start serves one app at app.test.
-func start(t *testing.T, app route.App, timeouts Timeouts) *harness {
+func start(t testing.TB, app route.App, timeouts Timeouts) *harness {
 	t.Helper()
 	return startTLS(t, app, timeouts, nil)
 }
 
-func startTLS(t *testing.T, app route.App, timeouts Timeouts, config *tls.Config) *harness {
+func startTLS(t testing.TB, app route.App, timeouts Timeouts, config *tls.Config) *harness {
 	t.Helper()
 	live, err := route.OpenLive(filepath.Join(t.TempDir(), "routes.json"))
 	if err != nil {
@@ -78,7 +78,7 @@ func startTLS(t *testing.T, app route.App, timeouts Timeouts, config *tls.Config
 	return h
 }
 
-func (h *harness) swap(t *testing.T, app route.App) {
+func (h *harness) swap(t testing.TB, app route.App) {
 	t.Helper()
 	app.ID, app.Name = "id-of-app", "app"
 	if err := h.live.Swap(route.New([]route.Entry{{Hosts: []string{"app.test"}, App: app}})); err != nil {
@@ -87,7 +87,7 @@ func (h *harness) swap(t *testing.T, app route.App) {
 }
 
 // line is the next log line, with its milliseconds as N.
-func (h *harness) line(t *testing.T) string {
+func (h *harness) line(t testing.TB) string {
 	t.Helper()
 	select {
 	case l := <-h.logs:
@@ -99,7 +99,7 @@ func (h *harness) line(t *testing.T) string {
 }
 
 // dial connects a client whose every wait is bounded.
-func (h *harness) dial(t *testing.T) net.Conn {
+func (h *harness) dial(t testing.TB) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", h.addr)
 	if err != nil {
@@ -112,7 +112,7 @@ func (h *harness) dial(t *testing.T) net.Conn {
 
 // ask sends a request as it is and reads one answer and its body. A body that
 // is cut comes back as far as it got, with the error.
-func (h *harness) ask(t *testing.T, request string) (*http.Response, string, error) {
+func (h *harness) ask(t testing.TB, request string) (*http.Response, string, error) {
 	t.Helper()
 	c := h.dial(t)
 	if _, err := io.WriteString(c, request); err != nil {
@@ -136,7 +136,7 @@ func get(path string, more ...string) string {
 		strings.Join(append(more, ""), "\r\n") + "\r\n"
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ func listen(t *testing.T) net.Listener {
 
 // rawDyno is a dyno that does to each connection what serve does. The
 // connection is closed after it.
-func rawDyno(t *testing.T, serve func(c net.Conn, in *bufio.Reader)) route.Dyno {
+func rawDyno(t testing.TB, serve func(c net.Conn, in *bufio.Reader)) route.Dyno {
 	t.Helper()
 	ln := listen(t)
 	t.Cleanup(func() { ln.Close() })
@@ -168,7 +168,7 @@ func rawDyno(t *testing.T, serve func(c net.Conn, in *bufio.Reader)) route.Dyno 
 }
 
 // says is a dyno that reads a request's head and then says exactly that.
-func says(t *testing.T, answer string) route.Dyno {
+func says(t testing.TB, answer string) route.Dyno {
 	t.Helper()
 	return rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		readHead(in)
@@ -177,7 +177,7 @@ func says(t *testing.T, answer string) route.Dyno {
 }
 
 // saysAndWaits is says, but the connection stays open until the router closes it.
-func saysAndWaits(t *testing.T, answer string) route.Dyno {
+func saysAndWaits(t testing.TB, answer string) route.Dyno {
 	t.Helper()
 	return rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		readHead(in)
@@ -199,7 +199,7 @@ func readHead(in *bufio.Reader) string {
 }
 
 // httpDyno is a well-behaved dyno.
-func httpDyno(t *testing.T, serve http.HandlerFunc) route.Dyno {
+func httpDyno(t testing.TB, serve http.HandlerFunc) route.Dyno {
 	t.Helper()
 	s := httptest.NewServer(serve)
 	t.Cleanup(s.Close)
@@ -207,7 +207,7 @@ func httpDyno(t *testing.T, serve http.HandlerFunc) route.Dyno {
 }
 
 // refusing is a dyno at a port where nothing listens.
-func refusing(t *testing.T) route.Dyno {
+func refusing(t testing.TB) route.Dyno {
 	t.Helper()
 	ln := listen(t)
 	defer ln.Close()
@@ -222,7 +222,7 @@ func serving(dynos ...route.Dyno) route.App {
 }
 
 // wait fails the test unless done is closed in time.
-func wait(t *testing.T, done <-chan struct{}, what string) {
+func wait(t testing.TB, done <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-done:

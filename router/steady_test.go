@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestTheSteadyPathAllocatesNextToNothing counts what a request over connections
-// that are there costs, with a client and a dyno that allocate nothing.
-func TestTheSteadyPathAllocatesNextToNothing(t *testing.T) {
+// steady returns what makes one request over connections that are there, with a
+// client and a dyno that allocate nothing.
+func steady(t testing.TB) (once func()) {
 	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello")
 	dyno := rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		buf := make([]byte, 4096)
@@ -28,7 +28,7 @@ func TestTheSteadyPathAllocatesNextToNothing(t *testing.T) {
 	c := h.dial(t)
 	request := []byte(get("/", "User-Agent: test", "Accept: */*", "X-Forwarded-For: 1.2.3.4"))
 	buf := make([]byte, 4096)
-	once := func() {
+	once = func() {
 		c.Write(request)
 		if n, err := io.ReadAtLeast(c, buf, len(answer)); err != nil || !bytes.HasSuffix(buf[:n], []byte("hello")) {
 			t.Fatalf("got %q, %v", buf[:n], err)
@@ -37,6 +37,19 @@ func TestTheSteadyPathAllocatesNextToNothing(t *testing.T) {
 	for range 100 {
 		once()
 	}
+	return once
+}
+
+func BenchmarkExchange(b *testing.B) {
+	once := steady(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		once()
+	}
+}
+
+func TestTheSteadyPathAllocatesNextToNothing(t *testing.T) {
+	once := steady(t)
 	const requests = 2000
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
