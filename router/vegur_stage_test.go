@@ -2,6 +2,7 @@ package router
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -22,13 +23,19 @@ import (
 type stage struct {
 	*harness
 	arrived chan *side
+	tls     bool
 }
 
 func setStage(t *testing.T, timeouts Timeouts) *stage {
 	t.Helper()
+	return setStageTLS(t, timeouts, nil)
+}
+
+func setStageTLS(t *testing.T, timeouts Timeouts, config *tls.Config) *stage {
+	t.Helper()
 	ln := listen(t)
 	t.Cleanup(func() { ln.Close() })
-	s := &stage{arrived: make(chan *side, 10)}
+	s := &stage{arrived: make(chan *side, 10), tls: config != nil}
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -38,11 +45,18 @@ func setStage(t *testing.T, timeouts Timeouts) *stage {
 			s.arrived <- newSide(t, c)
 		}
 	}()
-	s.harness = start(t, serving(route.Dyno{Addr: ln.Addr().String()}), timeouts)
+	s.harness = startTLS(t, serving(route.Dyno{Addr: ln.Addr().String()}), timeouts, config)
 	return s
 }
 
-func (s *stage) client(t *testing.T) *side { return newSide(t, s.dial(t)) }
+func (s *stage) client(t *testing.T) *side {
+	t.Helper()
+	c := s.dial(t)
+	if s.tls {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
+	return newSide(t, c)
+}
 
 // dyno is the next connection that is made to the dyno.
 func (s *stage) dyno(t *testing.T) *side {
