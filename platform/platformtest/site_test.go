@@ -50,6 +50,7 @@ func newSiteIn(t testing.TB, data, runtime string) *site {
 func plant(t testing.TB, p *platformtest.Program) *site {
 	t.Helper()
 	s := &site{App: p.Create(t, siteName)}
+	s.answers.over = make(map[string]time.Time)
 	static(t, "echo", s.Dir)
 	s.push(t)
 	s.Scale(t, "web", 2)
@@ -114,35 +115,44 @@ func await(t testing.TB, l *load.Load, ended int) {
 	}
 }
 
-// answers holds answers to the order of releases: of two that are there while
-// one takes the other's place, the old one does not answer to what is asked
-// after the new one has answered.
+// answers holds answers to the order of releases: a version whose successor has
+// answered does not answer to what is asked after that.
 type answers struct {
 	mu        sync.Mutex
-	now, last string    // versions of echo
-	since     time.Time // when the first answer of now came; zero before
+	now, last string               // versions of echo
+	expected  time.Time            // since when now is
+	since     time.Time            // when the first answer of now came; zero before
+	over      map[string]time.Time // when the successor of a version first answered
 }
 
 // expect says which version is about to take over.
 func (a *answers) expect(version string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.now, a.last, a.since = version, a.now, time.Time{}
+	a.now, a.last, a.since, a.expected = version, a.now, time.Time{}, time.Now()
 }
 
 func (a *answers) check(began time.Time, header http.Header) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch version := header.Get("Version"); {
-	case version == a.now && a.since.IsZero():
-		a.since = time.Now()
-	case version == a.now:
-	case version != a.last:
-		return fmt.Errorf("version %s answers", version)
-	case !a.since.IsZero() && began.After(a.since):
-		return fmt.Errorf("the old version answers after the new one has")
+	version := header.Get("Version")
+	over, known := a.over[version]
+	switch {
+	case known && !began.After(over):
+		return nil // it was asked while this version's turn was
+	case version == a.now && began.After(a.expected):
+		if a.since.IsZero() {
+			a.since = time.Now()
+			a.over[a.last] = a.since
+			delete(a.over, version)
+		}
+		return nil
+	case version == a.now, version == a.last && a.since.IsZero():
+		return nil
+	case known:
+		return fmt.Errorf("version %s answers to what was asked %v after its successor had answered", version, began.Sub(over))
 	}
-	return nil
+	return fmt.Errorf("version %s answers", version)
 }
 
 // arrived says whether the version that is expected has answered.
