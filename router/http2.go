@@ -39,14 +39,23 @@ func withHTTP2(config *tls.Config) *tls.Config {
 
 func newEdge(rt *Router) *edge {
 	e := &edge{rt: rt, conns: make(chan net.Conn), served: make(chan struct{}), closed: make(chan struct{})}
+	// TLS has ended before, and so this is the HTTP/2 that is not encrypted.
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
 	e.server = &http.Server{
-		Handler: e, TLSConfig: rt.tls, ReadHeaderTimeout: rt.timeouts.Client, IdleTimeout: rt.timeouts.Client,
+		Handler: e, Protocols: protocols, ReadHeaderTimeout: rt.timeouts.Client, IdleTimeout: rt.timeouts.Client,
 		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: bufferSize},
 		ErrorLog:                     log.New(io.Discard, "", 0), // what clients do wrong is answered to them
 		DisableGeneralOptionsHandler: true,                       // OPTIONS * belongs to the app
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
 	}
 	return e
 }
+
+// connKey is where a stream's context has its connection, a *frames.
+type connKey struct{}
 
 // serveTLS does the handshake and gives the connection to who speaks what was
 // agreed on.
@@ -61,7 +70,7 @@ func (rt *Router) serveTLS(raw net.Conn) {
 	}
 	state := c.ConnectionState()
 	if state.NegotiatedProtocol == "h2" {
-		rt.edge.take(c)
+		rt.edge.take(newFrames(c))
 		return
 	}
 	socket := rawConn(raw)
@@ -123,10 +132,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	inner, outer := net.Pipe()
 	defer outer.Close()
-	o := origin{peer: hostOf(addr(r.RemoteAddr)), port: "443", protocol: "http2.0", via: "2.0", scheme: "https", tls: tlsName(r.TLS.Version)}
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		o.port = portOf(local)
-	}
+	c := r.Context().Value(connKey{}).(*frames)
+	o := originOf(c, &c.tls)
+	o.protocol, o.via = "http2.0", "2.0"
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -149,11 +157,6 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
 	<-sent
 }
-
-type addr string
-
-func (addr) Network() string  { return "tcp" }
-func (a addr) String() string { return string(a) }
 
 // appendHead writes the head of a stream as HTTP/1.1 has it. It is false when
 // that could be read in another way than it is meant.
