@@ -69,7 +69,7 @@ func TestRubyAppIsBuiltFromVendoredGems(t *testing.T) {
 	dir, rake := packGems(t)
 	app := gemfiles(gone, map[string]string{"gardenmoss": "1.0.0", "rake": rake})
 	app["Rakefile"] = "namespace :assets do\n" +
-		"  task(:precompile) { mkdir_p 'public/assets'; File.write('public/assets/a.css', ENV.values_at('COLOR', 'RACK_ENV').join(' ')) }\nend\n"
+		"  task(:precompile) { mkdir_p 'public/assets'; File.write('public/assets/a.css', ENV.values_at('COLOR', 'RACK_ENV', 'DATABASE_URL').compact.join(' ')) }\nend\n"
 	for _, name := range []string{"gardenmoss-1.0.0.gem", "rake-" + rake + ".gem"} {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

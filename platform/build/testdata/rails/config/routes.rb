@@ -1,0 +1,4 @@
+Rails.application.routes.draw do
+  root "notes#index"
+  resources :notes, only: :create
+end
