@@ -37,7 +37,7 @@ func TestAnSbtProjectIsBuiltCachedAndRun(t *testing.T) {
 	t.Parallel() // it waits for a repository
 	b := newBench(t, nil)
 	// A JVM for short runs.
-	env := map[string]string{"SBT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+	env := map[string]string{"SBT_OPTS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"}
 	req := b.request(tarOf(t, bamboo()...))
 	req.Env = env
 	result, _ := b.build(req)

@@ -90,7 +90,7 @@ func (l language) built(t *testing.T) *program {
 
 // shortLived has Java compile for a start that is quick, and not for the hours
 // after it: that is half the work of a test.
-const shortLived = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+const shortLived = "JAVA_TOOL_OPTIONS=-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 
 // env is what a dyno's command has beside its config vars. What a build has
 // installed to be run is in bin.

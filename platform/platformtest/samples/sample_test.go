@@ -42,7 +42,7 @@ func newSample(t *testing.T, p *platformtest.Program, runtime, lang string) *sam
 	}
 	s.provision(t)
 	// For minutes, Java compiles quickly and not well: that is half the work.
-	const quick = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+	const quick = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
 	s.Do(t, "PATCH", s.Path()+"/config-vars", map[string]any{"JAVA_TOOL_OPTIONS": quick, "SBT_OPTS": quick})
 	s.source(t, runtime, lang)
 	s.push(t)
