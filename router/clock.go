@@ -44,7 +44,8 @@ func (c *clocked) stop() {
 	c.write.stop()
 }
 
-// clock is a time limit for one that waits. Only who waits sets it.
+// clock is a time limit for one that waits. Who waits sets it, or who knows from
+// when the wait counts.
 type clock struct {
 	tower *tower
 	at    atomic.Int64 // unix time in nanoseconds, or one of the below

@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"niwa/router/wire"
 )
@@ -247,12 +246,10 @@ func (c *conn) hangUp() {
 	if !c.unread && c.from == c.to || c.rt.cut.Err() != nil {
 		return
 	}
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		if half.CloseWrite() != nil {
-			return
-		}
+	if closeWrite(c.Conn) != nil {
+		return
 	}
-	c.SetReadDeadline(time.Now().Add(linger))
+	c.read.set(linger)
 	buf := c.rt.buffers.get()
 	defer c.rt.buffers.put(buf)
 	for {

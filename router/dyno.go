@@ -41,7 +41,6 @@ type dynoConn struct {
 	lastWrite atomic.Int64 // unix time in nanoseconds
 
 	mu       sync.Mutex
-	sent     bool // the dyno has the whole request
 	answered bool // a byte of the answer is here
 }
 
@@ -56,7 +55,7 @@ func (rt *Router) newDynoConn(c net.Conn) *dynoConn {
 // begin readies the connection for an exchange.
 func (d *dynoConn) begin() {
 	d.received, d.fault, d.from, d.to = 0, nil, 0, 0
-	d.sent, d.answered = false, false
+	d.answered = false
 	if len(d.buf) > bufferSize {
 		d.buf = make([]byte, bufferSize) // the last head was a large one
 	}
@@ -79,7 +78,7 @@ func (d *dynoConn) Write(p []byte) (int, error) {
 func (d *dynoConn) awaitAnswer() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.sent = true; !d.answered {
+	if !d.answered {
 		d.read.set(d.timeouts.FirstByte)
 	}
 }

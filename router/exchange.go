@@ -45,7 +45,7 @@ type exchange struct {
 // the connection is to end.
 func (x *exchange) serve() bool {
 	x.begin()
-	app, ok := x.lookup()
+	app, ok := x.rt.routes.Table().Lookup(x.host)
 	if !ok {
 		return x.page(404, noSuchApp(), "")
 	}
@@ -71,12 +71,10 @@ func (x *exchange) begin() {
 	x.app, x.backend, x.anew, x.committed = nil, nil, false, false
 	x.body, x.upload = x.takeBody()
 	x.mu.Lock()
-	x.cause = nil
-	x.mu.Unlock()
-}
-
-func (x *exchange) lookup() (*route.App, bool) {
-	return x.rt.routes.Table().Lookup(x.host)
+	defer x.mu.Unlock()
+	if x.cause = nil; x.rt.cut.Err() != nil {
+		x.cause = forcedClose // all that there were have been given up already
+	}
 }
 
 // wait says whether nobody reads from the client, so that who sweeps must see

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os/exec"
 	"regexp"
 	"strconv"
@@ -23,9 +22,7 @@ import (
 func TestH2specPasses(t *testing.T) {
 	t.Parallel()
 	tool := need.Tool(t, "h2spec")
-	certified := httptest.NewUnstartedServer(nil)
-	certified.StartTLS()
-	defer certified.Close()
+	certified := certified(t)
 	dyno := httpDyno(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		io.WriteString(w, "hello")

@@ -78,6 +78,16 @@ func startTLS(t testing.TB, app route.App, timeouts Timeouts, config *tls.Config
 	return h
 }
 
+// certified is a server whose certificate, for example.com, and whose client,
+// which trusts it, a test may borrow.
+func certified(t testing.TB) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(nil)
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
 func (h *harness) swap(t testing.TB, app route.App) {
 	t.Helper()
 	app.ID, app.Name = "id-of-app", "app"

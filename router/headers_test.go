@@ -205,6 +205,19 @@ func TestHTTP2CannotWriteTheFirstLineToTheDyno(t *testing.T) {
 	}
 }
 
+func TestHTTP2MaySayItsHostTwiceButNotTwoHosts(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{"app.test": true, "APP.test": true, "other.test": false} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = "app.test"
+		r.Header.Set("Host", host)
+		head, ok := appendHead(nil, r)
+		if ok != want || strings.Count(string(head), "Host: ") != 1 {
+			t.Errorf("beside app.test, Host %s is taken: %v\n%s", host, ok, head)
+		}
+	}
+}
+
 func TestTheLogLineHoldsNoForeignFieldOrLine(t *testing.T) {
 	t.Parallel()
 	ask, begin := capture(t, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")

@@ -144,7 +144,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		sendStream(outer, head, r)
+		if sendStream(outer, head, r) != nil {
+			outer.Close() // and so the answer breaks off
+		}
 	}()
 	err := answerStream(w, bufio.NewReaderSize(outer, bufferSize), r, e.rt.timeouts.Idle)
 	stop()
@@ -165,8 +167,12 @@ func appendHead(dst []byte, r *http.Request) ([]byte, bool) {
 	ok := clean(r.Method) && clean(r.RequestURI) && clean(r.Host) && !strings.ContainsAny(r.Method+r.RequestURI, " ")
 	dst = append(dst, r.Method+" "+r.RequestURI+" HTTP/1.1\r\nHost: "+r.Host+"\r\n"...)
 	for name, values := range r.Header {
-		if name == "Expect" {
-			continue // net/http says 100 Continue when the body is read
+		switch name {
+		case "Expect": // net/http says 100 Continue when the body is read
+			continue
+		case "Host": // said twice, as :authority is another word for it
+			ok = ok && len(values) == 1 && strings.EqualFold(values[0], r.Host)
+			continue
 		}
 		for _, value := range values {
 			ok = ok && clean(name) && clean(value)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,9 +118,7 @@ func TestATableSwapUnderLoadLosesNoRequest(t *testing.T) {
 
 func TestTLSAndHTTP2EndAtTheRouter(t *testing.T) {
 	t.Parallel()
-	certified := httptest.NewUnstartedServer(nil)
-	certified.StartTLS()
-	defer certified.Close()
+	certified := certified(t)
 	heads := make(chan string, 2)
 	h := startTLS(t, serving(rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		heads <- readHead(in)
@@ -168,9 +165,7 @@ func TestTLSAndHTTP2EndAtTheRouter(t *testing.T) {
 
 func TestAnHTTP2StreamThatIsResetIsH27(t *testing.T) {
 	t.Parallel()
-	certified := httptest.NewUnstartedServer(nil)
-	certified.StartTLS()
-	defer certified.Close()
+	certified := certified(t)
 	arrived := make(chan struct{})
 	h := startTLS(t, serving(rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		readHead(in)

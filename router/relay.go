@@ -12,12 +12,10 @@ import (
 func (x *exchange) relay(d *dynoConn) error {
 	r := &d.resp
 	framing := r.Framing(x.isHead)
-	old := x.conn.req.Minor == 0
-	chunked := framing == wire.Chunked && !old || framing == wire.UntilClose && !old
-	if framing == wire.NoBody && r.Length() < 0 && x.isHead && !old && r.SaysChunked() {
-		chunked = true
-	}
-	if old && (framing == wire.Chunked || framing == wire.UntilClose) || !x.upload.ended() || x.rt.draining.Load() {
+	old := x.conn.req.Minor == 0 // a client that cannot read chunks
+	uncounted := framing == wire.Chunked || framing == wire.UntilClose
+	chunked := !old && (uncounted || x.isHead && r.SaysChunked())
+	if old && uncounted || !x.upload.ended() || x.rt.draining.Load() {
 		x.closes = true
 	}
 	x.answer = x.appendAnswer(x.answer[:0], r, chunked, x.closes)

@@ -21,9 +21,6 @@ const attackers = "1000"
 // with overlapping ranges, and with answers that are hardly read. Others are
 // served meanwhile, and it costs the router little memory.
 func TestClientsThatAreSlowOnPurposeAreBorne(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs ten seconds")
-	}
 	tool := need.Tool(t, "slowhttptest")
 	large := strings.Repeat("m", 1<<20)
 	var dynos []route.Dyno

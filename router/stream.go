@@ -9,38 +9,38 @@ import (
 	"time"
 )
 
-// sendStream writes a stream's request as HTTP/1.1. How that ends is seen in the
-// answer.
-func sendStream(to io.Writer, head []byte, r *http.Request) {
-	if _, err := to.Write(head); err != nil {
-		return
+// sendStream writes a stream's request as HTTP/1.1. An error is a body that
+// breaks off; that nobody reads on is none, since the answer then says why.
+func sendStream(to io.Writer, head []byte, r *http.Request) error {
+	out := bufio.NewWriterSize(to, bufferSize)
+	out.Write(head)
+	var body io.Writer = out
+	if r.ContentLength < 0 {
+		body = httputil.NewChunkedWriter(out)
 	}
-	if r.ContentLength >= 0 {
-		io.Copy(to, r.Body)
-		return
-	}
-	out := bufio.NewWriter(to)
-	chunks := httputil.NewChunkedWriter(out)
 	buf := make([]byte, bufferSize)
 	for {
+		if out.Flush() != nil {
+			return nil
+		}
 		n, err := r.Body.Read(buf)
 		if n > 0 {
-			chunks.Write(buf[:n])
-			if out.Flush() != nil {
-				return
-			}
+			body.Write(buf[:n])
 		}
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return
+			return err
 		}
 	}
-	chunks.Close()
-	r.Trailer.Write(out)
-	out.WriteString("\r\n")
-	out.Flush()
+	if chunks, ok := body.(io.Closer); ok {
+		chunks.Close()
+		r.Trailer.Write(out)
+		out.WriteString("\r\n")
+	}
+	out.Flush() // a bufio.Writer keeps its first error, and here it is the last
+	return nil
 }
 
 // answerStream gives the stream the answer. An error is one that breaks off.

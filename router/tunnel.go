@@ -46,13 +46,11 @@ func (x *exchange) tunnel(d *dynoConn) error {
 	default:
 	}
 	if err == nil {
-		c.SetReadDeadline(time.Now().Add(closing))
+		c.read.set(closing)
 	} else {
 		c.stop()
 	}
-	if open {
-		<-clientEnded
-	}
+	<-clientEnded
 	switch {
 	case x.aborted() != nil:
 		return x.aborted()

@@ -35,7 +35,7 @@ func TestVegurClientsThatBreakTheirChunks(t *testing.T) {
 			if got := client.rest(t); !strings.HasPrefix(got, "HTTP/1.1 400 Bad Request\r\n") {
 				t.Errorf("the client got %q", got)
 			}
-			if got := dyno.rest(t); strings.Contains(got, "defgh") || strings.Contains(got, "0\r\n\r\n") {
+			if got := dyno.rest(t); got != "" {
 				t.Errorf("the dyno then got %q", got)
 			}
 		})

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -66,9 +65,7 @@ func dialWebSocket(t *testing.T, url string, client *http.Client) *websocket.Con
 // their form, 16 MB, pings, and the handshake that ends it.
 func TestWebSocketsGoThroughWhole(t *testing.T) {
 	t.Parallel()
-	certified := httptest.NewUnstartedServer(nil)
-	certified.StartTLS()
-	defer certified.Close()
+	certified := certified(t)
 	for _, scheme := range []string{"ws", "wss"} {
 		t.Run(scheme, func(t *testing.T) {
 			var config *tls.Config

@@ -13,6 +13,7 @@ type Chunks struct {
 	Drop bool // leave trailers out that may not be there, in place of failing
 
 	state    chunkState
+	last     bool  // the chunk of size 0 is written
 	left     int64 // of the chunk's data
 	trailers int   // bytes of them so far
 }
@@ -74,10 +75,11 @@ func (c *Chunks) take(dst, line []byte) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		c.left, c.state = size, inData
 		if size == 0 {
-			c.state = inTrailers
+			c.state = inTrailers // written when what follows is sound: it may be taken for the end
+			return dst, nil
 		}
+		c.left, c.state = size, inData
 		if !c.Bare {
 			dst = append(strconv.AppendInt(dst, size, 16), "\r\n"...)
 		}
@@ -94,11 +96,20 @@ func (c *Chunks) take(dst, line []byte) ([]byte, error) {
 			return c.trailer(dst, line)
 		}
 		c.state = atEnd
-		if !c.Bare {
+		if dst = c.lastChunk(dst); !c.Bare {
 			dst = append(dst, "\r\n"...)
 		}
 	}
 	return dst, nil
+}
+
+// lastChunk writes the chunk of size 0, once.
+func (c *Chunks) lastChunk(dst []byte) []byte {
+	if c.Bare || c.last {
+		return dst
+	}
+	c.last = true
+	return append(dst, "0\r\n"...)
 }
 
 // checkPartial refuses early what can only get worse.
@@ -132,7 +143,7 @@ func (c *Chunks) trailer(dst, line []byte) ([]byte, error) {
 	if c.Bare {
 		return dst, nil
 	}
-	dst = append(AppendName(dst, name), ": "...)
+	dst = append(AppendName(c.lastChunk(dst), name), ": "...)
 	return append(append(dst, value...), "\r\n"...), nil
 }
 
