@@ -64,7 +64,7 @@ func arrows() map[string][]string {
 
 		"router":        {"router/policy", "router/route", "router/wire"},
 		"router/wire":   {},
-		"router/bench":  {"platform/platformtest/need", "router", "router/route"},
+		"router/bench":  {"addons/engine", "router", "router/route"},
 		"router/route":  {},
 		"router/follow": {"router/route"},
 		"router/policy": {"router/route"},

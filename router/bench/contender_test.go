@@ -1,15 +1,8 @@
 package bench
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -19,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"niwa/addons/engine"
+	"niwa/platform/pki"
 	"niwa/platform/platformtest/need"
 	"niwa/router"
 	"niwa/router/route"
@@ -34,15 +29,14 @@ type contender struct {
 // cores is how many each may use.
 const cores = 2
 
-// free is a port that nobody listens on.
+// free is an address that nobody listens on.
 func free(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := engine.FreePort("127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // run starts a program and ends it with the test. pids are its own and its
@@ -238,26 +232,27 @@ func serve() error {
 	return rt.Serve(plain)
 }
 
-// certificate makes a certificate and its key in one file.
+// certificate makes a certificate, with its key in the same file.
 func certificate(t testing.TB, dir string) string {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ca, err := pki.Open(filepath.Join(dir, "ca"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "app.test"}, DNSNames: []string{"app.test"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	certFile, keyFile, err := ca.WriteLeaf(dir, "app.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
+	var both []byte
+	for _, file := range []string{certFile, keyFile} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		both = append(both, data...)
 	}
 	path := filepath.Join(dir, "app.pem")
-	write(t, path, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))+
-		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})))
+	write(t, path, string(both))
 	return path
 }
 

@@ -97,6 +97,7 @@ type Field struct {
 type head struct {
 	buf       []byte
 	at, seen  int
+	begun     bool // the first line is read
 	fields    []Field
 	nominated []span // what Connection names, beside what it says itself
 	length    int64  // -1 without Content-Length
@@ -154,6 +155,39 @@ func (h *head) line() (line []byte, end ending) {
 		return nil, wrong
 	}
 	return line[:len(line)-1], ended
+}
+
+// message is what a head is read into, line by line.
+type message interface {
+	start(line []byte) (begun bool, err error) // its first line, or an empty one before it
+	field(line []byte) error
+	partial(line []byte) error // refuses early what can only get worse
+	conclude() error
+	malformed() error // what a line that ends wrongly is
+}
+
+// parse reads on in buf, which begins with the bytes of the call before and may
+// have moved. n is the length of the head, or 0 while it is not all there.
+func (h *head) parse(m message, buf []byte) (n int, err error) {
+	for h.buf = buf; ; {
+		line, end := h.line()
+		switch {
+		case end == partial:
+			return 0, m.partial(line)
+		case end == wrong:
+			return 0, m.malformed()
+		case !h.begun:
+			h.begun, err = m.start(line)
+		case len(line) > 0:
+			err = m.field(line)
+		default:
+			h.buf = buf[:h.at]
+			return h.at, m.conclude()
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
 }
 
 // cutField splits a field line; ok is whether both parts are what they should.

@@ -13,7 +13,6 @@ type Request struct {
 	authority      span // of an absolute target
 	absolute       bool
 	blanks         int
-	line           bool // the request line is read
 
 	Minor    int    // of HTTP/1: 0 or 1
 	Close    bool   // the connection ends after the answer
@@ -64,47 +63,30 @@ func (r *Request) Ambiguous() bool { return r.codings > 0 && r.length >= 0 }
 // Parse reads on in buf, which begins with the bytes of the call before and may
 // have moved. n is the length of the head, or 0 while it is not all there. The
 // request refers to buf until it is reset. An error is a *RequestError.
-func (r *Request) Parse(buf []byte) (n int, err error) {
-	r.buf = buf
-	for {
-		line, end := r.head.line()
-		if end == partial {
-			return 0, r.checkPartial(line)
-		}
-		if end == wrong {
-			return 0, bad("a line does not end with CR LF")
-		}
-		switch {
-		case !r.line && len(line) == 0:
-			if r.blanks++; r.blanks > maxBlanks {
-				return 0, bad("too many empty lines before the request")
-			}
-		case !r.line:
-			if err := r.requestLine(line); err != nil {
-				return 0, err
-			}
-			r.line = true
-		case len(line) > 0:
-			if err := r.field(line); err != nil {
-				return 0, err
-			}
-		default:
-			r.buf = buf[:r.at]
-			return r.at, r.conclude()
-		}
+func (r *Request) Parse(buf []byte) (n int, err error) { return r.parse(r, buf) }
+
+func (r *Request) malformed() error { return bad("a line does not end with CR LF") }
+
+// start takes the request line; a few empty lines may come before it.
+func (r *Request) start(line []byte) (begun bool, err error) {
+	if len(line) > 0 {
+		return true, r.requestLine(line)
 	}
+	if r.blanks++; r.blanks > maxBlanks {
+		return false, bad("too many empty lines before the request")
+	}
+	return false, nil
 }
 
-// checkPartial refuses early what can only get worse.
-func (r *Request) checkPartial(line []byte) error {
+func (r *Request) partial(line []byte) error {
 	switch {
 	case len(r.buf) > MaxHead:
 		return &RequestError{431, "the header is too large"}
-	case !r.line && len(line) > 0 && line[0] != '\r' && !in(tokenLow, tokenHigh, line[0]):
+	case !r.begun && len(line) > 0 && line[0] != '\r' && !in(tokenLow, tokenHigh, line[0]):
 		return bad("this is not HTTP")
-	case !r.line && len(line) > MaxMethod+MaxTarget+len("  HTTP/1.1\r"):
+	case !r.begun && len(line) > MaxMethod+MaxTarget+len("  HTTP/1.1\r"):
 		return &RequestError{414, "the request line is too long"}
-	case r.line && len(line) > MaxName+MaxValue+len(":\r"):
+	case r.begun && len(line) > MaxName+MaxValue+len(":\r"):
 		return bad("a header line is too long")
 	}
 	return nil

@@ -9,7 +9,6 @@ import (
 type Response struct {
 	head
 	reason span
-	line   bool // the status line is read
 
 	Minor     int
 	Status    int
@@ -71,38 +70,17 @@ func (r *Response) Length() int64 {
 func (r *Response) Ambiguous() bool { return r.codings > 0 && r.length >= 0 }
 
 // Parse reads on in buf, as Request.Parse does. An error is a ResponseError.
-func (r *Response) Parse(buf []byte) (n int, err error) {
-	r.buf = buf
-	for {
-		line, end := r.head.line()
-		if end == partial {
-			return 0, r.checkPartial(line)
-		}
-		if end == wrong {
-			return 0, Malformed
-		}
-		switch {
-		case !r.line:
-			if err := r.statusLine(line); err != nil {
-				return 0, err
-			}
-			r.line = true
-		case len(line) > 0:
-			if err := r.field(line); err != nil {
-				return 0, err
-			}
-		default:
-			r.buf = buf[:r.at]
-			return r.at, r.conclude()
-		}
-	}
-}
+func (r *Response) Parse(buf []byte) (n int, err error) { return r.parse(r, buf) }
 
-func (r *Response) checkPartial(line []byte) error {
+func (r *Response) malformed() error { return Malformed }
+
+func (r *Response) start(line []byte) (begun bool, err error) { return true, r.statusLine(line) }
+
+func (r *Response) partial(line []byte) error {
 	switch {
-	case !r.line && len(line) > MaxStatusLine:
+	case !r.begun && len(line) > MaxStatusLine:
 		return OversizedStatusLine
-	case !r.line && len(line) > 0 && !bytes.HasPrefix([]byte("HTTP/1."), line[:min(len(line), 7)]):
+	case !r.begun && len(line) > 0 && !bytes.HasPrefix([]byte("HTTP/1."), line[:min(len(line), 7)]):
 		return Malformed
 	case len(line) > MaxLine || len(r.buf) > MaxHead:
 		return OversizedHeader
