@@ -40,8 +40,29 @@ type App struct {
 	Dynos []Dyno `json:"dynos,omitempty"`
 	// ErrorPageURL and MaintenancePageURL are the app's config vars
 	// ERROR_PAGE_URL and MAINTENANCE_PAGE_URL; empty means the router's own page.
-	ErrorPageURL       string `json:"error_page_url,omitempty"`
-	MaintenancePageURL string `json:"maintenance_page_url,omitempty"`
+	ErrorPageURL       string  `json:"error_page_url,omitempty"`
+	MaintenancePageURL string  `json:"maintenance_page_url,omitempty"`
+	Routing            Routing `json:"routing,omitzero"`
+}
+
+// Routing is how an app's requests are to be routed, where that is not as
+// Router 2.0 does it.
+type Routing struct {
+	// Policy is one of package policy's; empty means random, as on Heroku.
+	Policy string `json:"policy,omitempty"`
+	// Legacy has the app served as Heroku's router before Router 2.0 did.
+	Legacy bool `json:"legacy,omitempty"`
+	// Affinity keeps a client with the dyno that it was first given
+	// (https://devcenter.heroku.com/articles/session-affinity).
+	Affinity bool `json:"affinity,omitempty"`
+	// EndToEndContinue leaves it to the app whether a client that expects
+	// 100-continue goes on.
+	EndToEndContinue bool `json:"end_to_end_continue,omitempty"`
+	// NoKeepAlive has each request go to the dyno over a connection of its own.
+	NoKeepAlive bool `json:"no_keep_alive,omitempty"`
+	// Weights are shares of the requests by the names of dynos, for a canary;
+	// a dyno that has none has 1, and one of 0 gets no request.
+	Weights map[string]int `json:"weights,omitempty"`
 }
 
 // Dyno is a web dyno that listens.
