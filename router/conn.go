@@ -32,6 +32,7 @@ type conn struct {
 	rt   *Router
 	raw  syscall.RawConn // nil unless this is TCP, in plain
 	left func() bool     // whether the client has left
+	fd   uintptr         // of its socket, within RawConn.Read; else nowhere
 
 	buf      []byte // nil while there is nothing in it
 	from, to int    // what is unread of it
@@ -44,11 +45,14 @@ type conn struct {
 }
 
 func (rt *Router) newConn(c net.Conn, o origin, raw syscall.RawConn, left func() bool) *conn {
-	client := &conn{rt: rt, origin: o, raw: raw, left: left}
+	client := &conn{rt: rt, origin: o, raw: raw, left: left, fd: nowhere}
 	client.attach(c, &rt.tower)
 	client.exchange.conn, client.exchange.rt = client, rt
 	return client
 }
+
+// nowhere is no file descriptor.
+const nowhere = ^uintptr(0)
 
 // verdict is what becomes of a connection after what was read.
 type verdict int
@@ -111,13 +115,14 @@ func (c *conn) turn() verdict {
 // behind one, under the same mark; who sweeps finds it.
 func (c *conn) turnInside() (v verdict) {
 	drained := false
+	defer func() { c.fd = nowhere }()
 	err := c.raw.Read(func(fd uintptr) (done bool) {
-		for {
+		for c.fd = fd; ; {
 			if v = c.consume(false); v != hungry {
 				return true
 			}
 			space := c.space()
-			n, err := syscall.Read(int(fd), space)
+			n, err := receive(fd, space, 0)
 			switch {
 			case err == syscall.EINTR:
 				continue
@@ -218,6 +223,12 @@ func (c *conn) release() {
 
 // send writes to the client, which has Idle to take it.
 func (c *conn) send(p []byte) error {
+	if c.fd != nowhere {
+		n, _ := transmit(c.fd, p) // what does not fit, or fails, does so again below
+		if p = p[n:]; len(p) == 0 {
+			return nil
+		}
+	}
 	c.write.set(c.rt.timeouts.Idle)
 	_, err := c.Write(p)
 	c.write.clear()

@@ -110,7 +110,7 @@ func (d *dynoConn) exchange(request []byte) error {
 // something to read. It is true when there is no more to wait for.
 func (d *dynoConn) ready(fd uintptr) (done bool) {
 	if d.wrote {
-		n, err := syscall.Read(int(fd), d.buf)
+		n, err := receive(fd, d.buf, 0)
 		if err == syscall.EAGAIN || err == syscall.EINTR {
 			return false
 		}
@@ -127,7 +127,7 @@ func (d *dynoConn) ready(fd uintptr) (done bool) {
 		}
 		return true
 	}
-	n, err := syscall.Write(int(fd), d.request)
+	n, err := transmit(fd, d.request)
 	if n == len(d.request) {
 		d.wrote = true
 		return false
@@ -135,7 +135,7 @@ func (d *dynoConn) ready(fd uintptr) (done bool) {
 	if err != nil && err != syscall.EAGAIN {
 		d.failed = err
 	}
-	d.request = d.request[max(n, 0):]
+	d.request = d.request[n:]
 	return true
 }
 
@@ -152,7 +152,7 @@ func (d *dynoConn) exchangePlainly(request []byte) error {
 // quiet is whether nothing came on a connection that was idle.
 func quiet(fd uintptr) bool {
 	var one [1]byte
-	_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	_, err := receive(fd, one[:], syscall.MSG_PEEK)
 	return err == syscall.EAGAIN
 }
 
