@@ -27,6 +27,7 @@ func arrows() map[string][]string {
 
 		"platform":                     {},
 		"platform/pki":                 {},
+		"platform/certs":               {},
 		"platform/proc":                {},
 		"platform/store":               {"platform"},
 		"platform/logplex":             {"platform"},

@@ -43,6 +43,8 @@ type App struct {
 	Preboot *bool
 	// RuntimeMetrics says whether the log tells what dynos use.
 	RuntimeMetrics bool
+	// ACM says whether niwa gets certificates for the app's domains.
+	ACM bool
 	// Restarts says since when no dyno of the formation may be: of all (""),
 	// of a type, or the one of a name.
 	Restarts map[string]time.Time
