@@ -59,7 +59,7 @@ func (x *exchange) connect() (*dynoConn, error) {
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		b, idle, current := x.rt.fleet.pick(table, app, x.repeatable && !x.anew)
+		b, idle, current := x.rt.fleet.pick(table, app, x.badge, x.repeatable && !x.anew)
 		if !current {
 			continue
 		}

@@ -60,7 +60,7 @@ func TestARequestOfAnOlderTableIsNotGivenToADynoThatLeftIt(t *testing.T) {
 	if err := h.Drain(context.Background(), []string{app.Dynos[0].Addr}); err != nil {
 		t.Fatal(err)
 	}
-	if b, _, current := h.fleet.pick(table, app, true); current || b != nil {
+	if b, _, current := h.fleet.pick(table, app, nil, true); current || b != nil {
 		t.Errorf("it was given %v", b)
 	}
 }
@@ -71,12 +71,14 @@ func TestARequestThatADepartingDynoRefusesWaitsForTheNext(t *testing.T) {
 	var leave sync.Once
 	left := make(chan struct{})
 	h.fleet.mu.Lock()
-	h.fleet.choose = func([]policy.Dyno) int {
-		leave.Do(func() { // after the choice, before the connection
-			h.swap(t, route.App{State: route.Starting})
-			close(left)
-		})
-		return 0
+	h.fleet.policy = func(string) policy.Policy {
+		return func([]*policy.Dyno) int {
+			leave.Do(func() { // after the choice, before the connection
+				h.swap(t, route.App{State: route.Starting})
+				close(left)
+			})
+			return 0
+		}
 	}
 	h.fleet.mu.Unlock()
 	c := h.dial(t)

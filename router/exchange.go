@@ -20,6 +20,7 @@ type exchange struct {
 	host       string    // of its Host, as it came; kept, since the next is likely the same
 	fwd, id    []byte    // X-Forwarded-For and X-Request-Id
 	app        *route.App
+	badge      []byte // of the dyno that the client is kept with
 	line       line
 	repeatable bool
 	isHead     bool
@@ -50,6 +51,7 @@ func (x *exchange) serve() bool {
 		return x.page(404, noSuchApp(), "")
 	}
 	x.app = app
+	x.badge = x.appendBadge(x.badge[:0])
 	x.fwd = x.appendForwardedFor(x.fwd[:0])
 	x.id = x.appendRequestID(x.id[:0])
 	x.line.begin(x)

@@ -2,6 +2,7 @@ package router
 
 import (
 	"maps"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -19,20 +20,20 @@ const inFlightPerDyno = 200
 // it keeps to them.
 type fleet struct {
 	routes *route.Live
-	choose policy.Policy
+	policy func(name string) policy.Policy
 
-	mu        sync.Mutex
-	table     *route.Table // the one that backends were last pruned by
-	backends  map[backendKey]*backend
-	dynos     map[*route.App][]*backend // of apps of the table, as far as they were asked for
-	free      []*backend                // what pick chooses from, and what the policy sees of it
-	load      []policy.Dyno
-	inFlight  map[string]*counter // requests by app id
-	busy      map[string]*counter // requests that have a dyno, by its address
-	idled     chan struct{}       // closed when a dyno has no more of them; nil when nobody waits
-	closed    bool
-	tower     *tower
-	keepAlive time.Duration // how long a connection may be idle
+	mu         sync.Mutex
+	table      *route.Table // the one that backends were last pruned by
+	backends   map[backendKey]*backend
+	formations map[*route.App]*formation // of apps of the table, as far as they were asked for
+	free       []*backend                // what pick chooses from, and what the policy sees of it
+	seen       []*policy.Dyno
+	inFlight   map[string]*counter // requests by app id
+	busy       map[string]*counter // requests that have a dyno, by its address
+	idled      chan struct{}       // closed when a dyno has no more of them; nil when nobody waits
+	closed     bool
+	tower      *tower
+	keepAlive  time.Duration // how long a connection may be idle
 }
 
 // backendKey includes the app, so that a connection to one app's dyno never
@@ -55,19 +56,35 @@ func in(counters map[string]*counter, key string) *counter {
 }
 
 type backend struct {
+	seen        policy.Dyno // of a policy
 	dyno        route.Dyno
-	busy        *counter  // of its address
-	quarantined time.Time // until then
-	inFlight    int
+	badge       string      // keeps a client with it
+	busy        *counter    // of its address
+	quarantined time.Time   // until then
 	idle        []*dynoConn // most recently used last
 	gone        bool        // no longer in the table: keeps no connection
 }
 
-func newFleet(routes *route.Live, choose policy.Policy, t *tower, keepAlive time.Duration) *fleet {
+// formation is an app's web dynos, and how one of them is chosen.
+type formation struct {
+	backends []*backend
+	choose   policy.Policy
+}
+
+func newFleet(routes *route.Live, t *tower, keepAlive time.Duration) *fleet {
 	return &fleet{
-		routes: routes, choose: choose, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), dynos: make(map[*route.App][]*backend),
+		routes: routes, policy: policyNamed, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), formations: make(map[*route.App]*formation),
 		inFlight: make(map[string]*counter), busy: make(map[string]*counter),
 	}
+}
+
+// policyNamed is random where an app has chosen nothing, or what only a newer
+// router has.
+func policyNamed(name string) policy.Policy {
+	if choose, err := policy.Named(name, rand.IntN); err == nil {
+		return choose
+	}
+	return policy.Random(rand.IntN)
 }
 
 // enter counts a request for the app in, until it leaves; it is nil when the app
@@ -90,29 +107,22 @@ func (f *fleet) leave(c *counter) {
 	c.n--
 }
 
-// pick chooses a dyno for a request, which has it until done; with an idle
-// connection to it where one is wanted and there is one. The dyno is nil when all
-// are quarantined, and current is false when the table that the app was
-// looked up in is in use no more: a request is counted with a dyno only while
-// the table has that, and so no drain overlooks it.
-func (f *fleet) pick(table *route.Table, app *route.App, idle bool) (b *backend, d *dynoConn, current bool) {
+// pick chooses a dyno for a request, which has it until done: the one of the
+// badge, if there is such a one and it is to get requests; with an idle
+// connection to it where one is wanted and there is one. The dyno is nil when all are quarantined, and current
+// is false when the table that the app was looked up in is in use no more: a
+// request is counted with a dyno only while the table has that, and so no drain
+// overlooks it.
+func (f *fleet) pick(table *route.Table, app *route.App, badge []byte, idle bool) (b *backend, d *dynoConn, current bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.prune(); f.table != table {
 		return nil, nil, false
 	}
-	f.free, f.load = f.free[:0], f.load[:0]
-	for _, b := range f.of(app) {
-		if b.quarantined.IsZero() || !time.Now().Before(b.quarantined) {
-			f.free = append(f.free, b)
-			f.load = append(f.load, policy.Dyno{InFlight: b.inFlight})
-		}
-	}
-	if len(f.free) == 0 {
+	if b = f.choose(f.of(app), badge); b == nil {
 		return nil, nil, true
 	}
-	b = f.free[f.choose(f.load)]
-	b.inFlight++
+	b.seen.InFlight++
 	b.busy.n++
 	if idle {
 		d = b.reuse()
@@ -120,22 +130,58 @@ func (f *fleet) pick(table *route.Table, app *route.App, idle bool) (b *backend,
 	return b, d, true
 }
 
-// of is the app's dynos as this router knows them. f.mu is held.
-func (f *fleet) of(app *route.App) []*backend {
-	dynos, ok := f.dynos[app]
-	if !ok {
-		for _, dyno := range app.Dynos {
-			dynos = append(dynos, f.backend(backendKey{app.ID, dyno}))
+// choose chooses among the dynos that are not quarantined; there may be none.
+// f.mu is held.
+func (f *fleet) choose(of *formation, badge []byte) *backend {
+	f.free, f.seen = f.free[:0], f.seen[:0]
+	for _, b := range of.backends {
+		if !b.isQuarantined() {
+			if string(badge) == b.badge && b.seen.Weight > 0 {
+				return b
+			}
+			f.free = append(f.free, b)
+			f.seen = append(f.seen, &b.seen)
 		}
-		f.dynos[app] = dynos
 	}
-	return dynos
+	if len(f.free) == 0 {
+		return nil
+	}
+	return f.free[of.choose(f.seen)]
 }
 
-func (f *fleet) backend(key backendKey) *backend {
+func (b *backend) isQuarantined() bool {
+	return !b.quarantined.IsZero() && time.Now().Before(b.quarantined)
+}
+
+// of is the app's dynos as this router knows them. f.mu is held.
+func (f *fleet) of(app *route.App) *formation {
+	if of, ok := f.formations[app]; ok {
+		return of
+	}
+	of, reweighed := &formation{choose: f.policy(app.Routing.Policy)}, false
+	for _, dyno := range app.Dynos {
+		weight := 1
+		if w, ok := app.Routing.Weights[dyno.Name]; ok {
+			weight = min(max(0, w), policy.MaxWeight)
+		}
+		b := f.backend(backendKey{app.ID, dyno}, weight)
+		reweighed = reweighed || b.seen.Weight != weight
+		b.seen.Weight = weight
+		of.backends = append(of.backends, b)
+	}
+	for _, b := range of.backends {
+		if reweighed {
+			b.seen = policy.Dyno{InFlight: b.seen.InFlight, Weight: b.seen.Weight}
+		}
+	}
+	f.formations[app] = of
+	return of
+}
+
+func (f *fleet) backend(key backendKey, weight int) *backend {
 	b, ok := f.backends[key]
 	if !ok {
-		b = &backend{dyno: key.dyno, busy: in(f.busy, key.dyno.Addr)}
+		b = &backend{seen: policy.Dyno{Weight: weight}, dyno: key.dyno, badge: badgeOf(key), busy: in(f.busy, key.dyno.Addr)}
 		f.backends[key] = b
 	}
 	return b
@@ -149,7 +195,7 @@ func (f *fleet) prune() {
 		return
 	}
 	f.table = table
-	clear(f.dynos)
+	clear(f.formations)
 	stays := make(map[backendKey]bool)
 	for app := range table.Apps() {
 		for _, dyno := range app.Dynos {
@@ -180,7 +226,7 @@ func (f *fleet) forgetAddresses() {
 func (f *fleet) done(b *backend, d *dynoConn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	b.inFlight--
+	b.seen.InFlight--
 	if d != nil {
 		f.keep(b, d)
 	}
@@ -198,4 +244,28 @@ func (f *fleet) quarantine(b *backend, until time.Time) (listed bool) {
 	f.prune()
 	b.quarantined = until
 	return !b.gone
+}
+
+// Load is what a router knows of a dyno: what the app's policy sees, and whether
+// it is left out for a while.
+type Load struct {
+	Dyno             string
+	InFlight, Weight int
+	Quarantined      bool
+}
+
+// Loads tells of the dynos of an app, by its id.
+func (rt *Router) Loads(appID string) (all []Load) {
+	f := rt.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.prune()
+	app, ok := f.table.App(appID)
+	if !ok {
+		return nil
+	}
+	for _, b := range f.of(app).backends {
+		all = append(all, Load{b.dyno.Name, b.seen.InFlight, b.seen.Weight, b.isQuarantined()})
+	}
+	return all
 }

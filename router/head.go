@@ -130,6 +130,7 @@ func (x *exchange) appendAnswer(dst []byte, r *wire.Response, chunked, close boo
 	if !r.HasDate {
 		dst = appendDate(dst)
 	}
+	dst = x.appendAffinity(dst)
 	dst = appendVia(dst, r.Fields(), r.Value, x.conn.via)
 	return append(appendConnection(dst, close), "\r\n"...)
 }
@@ -147,6 +148,7 @@ func (x *exchange) appendSwitch(dst []byte, d *dynoConn) []byte {
 		dst = append(dst, "Server: "+serverName+"\r\n"...)
 	}
 	dst = appendVia(dst, r.Fields(), r.Value, x.conn.via)
+	dst = x.appendAffinity(dst)
 	return append(dst, "Connection: Upgrade\r\n\r\n"...)
 }
 

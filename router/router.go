@@ -12,13 +12,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"niwa/router/policy"
 	"niwa/router/route"
 )
 
@@ -96,7 +94,7 @@ func New(c Config) *Router {
 	}
 	rt.tower.every = rt.timeouts.sweepEvery()
 	rt.tower.now.Store(time.Now().UnixNano())
-	rt.fleet = newFleet(c.Routes, policy.Random(rand.IntN), &rt.tower, rt.timeouts.KeepAlive)
+	rt.fleet = newFleet(c.Routes, &rt.tower, rt.timeouts.KeepAlive)
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
 	rt.edge = newEdge(rt)
 	return rt
