@@ -7,11 +7,13 @@ import (
 	"net"
 	"runtime"
 	"testing"
+
+	"niwa/router/route"
 )
 
 // steady returns what makes one request over connections that are there, with a
 // client and a dyno that allocate nothing.
-func steady(t testing.TB) (once func()) {
+func steady(t testing.TB, routing route.Routing, more ...string) (once func()) {
 	answer := []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello")
 	dyno := rawDyno(t, func(c net.Conn, in *bufio.Reader) {
 		buf := make([]byte, 4096)
@@ -23,10 +25,12 @@ func steady(t testing.TB) (once func()) {
 			c.Write(answer)
 		}
 	})
-	h := start(t, serving(dyno), Timeouts{})
+	app := serving(dyno)
+	app.Routing = routing
+	h := start(t, app, Timeouts{})
 	h.Router.log = func(string, []byte) {}
 	c := h.dial(t)
-	request := []byte(get("/", "User-Agent: test", "Accept: */*", "X-Forwarded-For: 1.2.3.4"))
+	request := []byte(get("/", append(more, "User-Agent: test", "Accept: */*", "X-Forwarded-For: 1.2.3.4")...))
 	buf := make([]byte, 4096)
 	once = func() {
 		c.Write(request)
@@ -41,7 +45,7 @@ func steady(t testing.TB) (once func()) {
 }
 
 func BenchmarkExchange(b *testing.B) {
-	once := steady(b)
+	once := steady(b, route.Routing{})
 	b.ReportAllocs()
 	for b.Loop() {
 		once()
@@ -49,15 +53,20 @@ func BenchmarkExchange(b *testing.B) {
 }
 
 func TestTheSteadyPathAllocatesNextToNothing(t *testing.T) {
-	once := steady(t)
-	const requests = 2000
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range requests {
-		once()
-	}
-	runtime.ReadMemStats(&after)
-	if each := float64(after.Mallocs-before.Mallocs) / requests; each > 0.1 {
-		t.Errorf("%.2f allocations for each request", each)
+	affine := route.Routing{Policy: "two-choices", Affinity: true, Weights: map[string]int{"web.1": 3}}
+	for name, once := range map[string]func(){
+		"as it is":      steady(t, route.Routing{}),
+		"with affinity": steady(t, affine, "Cookie: a=1; heroku-session-affinity="+badgeOf(backendKey{"id-of-app", route.Dyno{Name: "web.1"}})),
+	} {
+		const requests = 2000
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range requests {
+			once()
+		}
+		runtime.ReadMemStats(&after)
+		if each := float64(after.Mallocs-before.Mallocs) / requests; each > 0.1 {
+			t.Errorf("%s: %.2f allocations for each request", name, each)
+		}
 	}
 }
