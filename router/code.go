@@ -7,8 +7,8 @@ import (
 )
 
 // code is one of Heroku's H-codes, as the error of a request that the router
-// had to end (https://devcenter.heroku.com/articles/error-codes). Behind H25
-// stands which restriction it is.
+// had to end (https://devcenter.heroku.com/articles/error-codes). Behind H17, H25
+// and H26 stands which of several it is.
 type code string
 
 // number is the code as Heroku prints it.
@@ -17,6 +17,11 @@ func (c code) number() string { return string(c[:3]) }
 // restricted are the terms of H25.
 func restricted(why wire.ResponseError) terms {
 	return terms{desc: "HTTP restriction: " + string(why), at: "error", status: http.StatusBadGateway}
+}
+
+// faulty are the terms of H26.
+func faulty(cause string, status int) terms {
+	return terms{desc: "Request Error", cause: cause, at: "error", status: status}
 }
 
 // codeOf is the code of an answer that goes to no client.
@@ -44,6 +49,7 @@ const (
 	noWebProcesses     code = "H14"
 	idleConnection     code = "H15"
 	poorlyFormatted    code = "H17"
+	secondContinue     code = "H17 100 Continue"
 	serverInterrupted  code = "H18"
 	connectTimeout     code = "H19"
 	bootTimeout        code = "H20"
@@ -54,8 +60,12 @@ const (
 	oversizedStatus    code = "H25 status line"
 	oversizedHeader    code = "H25 header"
 	oversizedCookie    code = "H25 cookie"
+	unmetExpectation   code = "H26 expectation"
+	badHeader          code = "H26 header"
+	badChunk           code = "H26 chunk"
 	clientInterrupted  code = "H27"
 	clientIdle         code = "H28"
+	misdirected        code = "H31"
 	allQuarantined     code = "H34"
 	maintenanceMode    code = "H80"
 	blankApp           code = "H81"
@@ -68,6 +78,7 @@ func (c code) Error() string { return c.number() + " " + c.terms().desc }
 // terms are the words of a code in the log, and its status.
 type terms struct {
 	desc   string
+	cause  string // of H26
 	at     string
 	sock   string // who closed, for the two codes that say so
 	status int    // 0 where the log leaves it empty
@@ -92,6 +103,8 @@ func (c code) terms() terms {
 		return failed("Idle connection")
 	case poorlyFormatted:
 		return failed("Poorly formatted HTTP response")
+	case secondContinue:
+		return terms{desc: poorlyFormatted.terms().desc, at: "error", status: http.StatusBadGateway}
 	case serverInterrupted:
 		t := failed("Server Request Interrupted")
 		t.sock = "backend"
@@ -114,10 +127,18 @@ func (c code) terms() terms {
 		return restricted(wire.OversizedHeader)
 	case oversizedCookie:
 		return restricted(wire.OversizedCookie)
+	case unmetExpectation:
+		return faulty("unsupported expect header value", http.StatusExpectationFailed)
+	case badHeader:
+		return faulty("bad header", http.StatusBadRequest)
+	case badChunk:
+		return faulty("bad chunk", http.StatusBadRequest)
 	case clientInterrupted:
 		return terms{desc: "Client Request Interrupted", at: "warning", sock: "client", status: statusClientClosed}
 	case clientIdle:
 		return terms{desc: "Client Connection Idle", at: "warning", status: statusClientClosed}
+	case misdirected:
+		return terms{desc: "Misdirected Request", at: "error", status: http.StatusMisdirectedRequest}
 	case allQuarantined:
 		return failed("All up dynos are quarantined")
 	case maintenanceMode:

@@ -10,14 +10,22 @@ import (
 // refuse answers a request that is not HTTP as the router takes it. The
 // connection ends with it.
 func (c *conn) refuse(err error) {
-	status, reason := http.StatusBadRequest, ""
-	if refused, ok := errors.AsType[*wire.RequestError](err); ok {
-		status, reason = refused.Status, refused.Reason
+	x := &c.exchange
+	x.profile = profileOf(nil)
+	fault, ok := errors.AsType[*wire.RequestError](err)
+	if !ok {
+		fault = &wire.RequestError{Status: http.StatusBadRequest}
 	}
-	out := appendStatus(nil, status, []byte(http.StatusText(status)))
-	out = appendDate(append(out, "Server: "+serverName+"\r\nContent-Type: text/plain; charset=utf-8\r\n"...))
-	out = appendLength(out, len(reason)+1)
-	out = append(append(append(appendConnection(out, true), "\r\n"...), reason...), '\n')
+	x.logFault(fault)
+	c.tell(fault, x.profile)
+}
+
+// tell says why a request is none.
+func (c *conn) tell(fault *wire.RequestError, p profile) {
+	out := appendStatus(nil, fault.Status, []byte(http.StatusText(fault.Status)))
+	out = appendDate(append(appendServer(out, p.server), "Content-Type: text/plain; charset=utf-8\r\n"...))
+	out = appendLength(out, len(fault.Reason)+1)
+	out = append(append(append(appendConnection(out, true), "\r\n"...), fault.Reason...), '\n')
 	c.unread = true
 	if c.send(out) != nil {
 		c.unread = false
@@ -35,6 +43,9 @@ func (x *exchange) finish(err error) (keep bool) {
 	default:
 		// The client broke the grammar of its own body, for which Router 2.0 has no code.
 		x.line.status = http.StatusBadRequest
+		if x.profile.faults {
+			x.line.code = badChunk
+		}
 	}
 	x.rt.log(x.app.ID, x.line.text())
 	switch {
@@ -44,7 +55,7 @@ func (x *exchange) finish(err error) (keep bool) {
 		x.upload.abandon(0)
 		return false // the client sees that the answer breaks off
 	case c == "":
-		x.conn.refuse(&wire.RequestError{Status: http.StatusBadRequest, Reason: "the body is not in chunks"})
+		x.conn.tell(&wire.RequestError{Status: http.StatusBadRequest, Reason: "the body is not in chunks"}, x.profile)
 	default:
 		keep = x.page(x.line.status, c.words(), c.customPage(x.app))
 	}

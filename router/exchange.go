@@ -20,10 +20,14 @@ type exchange struct {
 	host       string    // of its Host, as it came; kept, since the next is likely the same
 	fwd, id    []byte    // X-Forwarded-For and X-Request-Id
 	app        *route.App
-	badge      []byte // of the dyno that the client is kept with
+	badge      []byte  // of the dyno that the client is kept with
+	profile    profile // of the app
 	line       line
 	repeatable bool
 	isHead     bool
+	expects    bool    // the dyno is to say whether the client goes on
+	continued  bool    // and said so
+	served     int     // requests of the connection
 	request    []byte  // for the dyno: the head, and the body
 	answer     []byte  // what is written to the client
 	body       []byte  // all of it, where it was here with the head
@@ -50,11 +54,9 @@ func (x *exchange) serve() bool {
 	if !ok {
 		return x.page(404, noSuchApp(), "")
 	}
-	x.app = app
+	x.assign(app)
 	x.badge = x.appendBadge(x.badge[:0])
-	x.fwd = x.appendForwardedFor(x.fwd[:0])
-	x.id = x.appendRequestID(x.id[:0])
-	x.line.begin(x)
+	x.beginLine()
 	x.wait(true)
 	keep := x.finish(x.run())
 	x.wait(false)
@@ -69,8 +71,8 @@ func (x *exchange) begin() {
 	}
 	x.isHead = string(r.Method()) == "HEAD"
 	x.repeatable = isRepeatable(r)
-	x.closes = r.Close || r.Ambiguous() || x.rt.draining.Load()
-	x.app, x.backend, x.anew, x.committed = nil, nil, false, false
+	x.closes = r.Close || r.Ambiguous() && !x.rt.lenient || x.rt.draining.Load()
+	x.app, x.profile, x.backend, x.anew, x.committed = nil, profileOf(nil), nil, false, false
 	x.body, x.upload = x.takeBody()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -90,7 +92,7 @@ func (x *exchange) wait(waits bool) {
 // run gives the request to a dyno, to another when the first took no
 // connection, and again when an idle connection was no more.
 func (x *exchange) run() error {
-	if err := refusal(x.app); err != nil {
+	if err := errors.Join(x.unfit(), refusal(x.app)); err != nil {
 		return err
 	}
 	counted := x.rt.fleet.enter(x.app)
@@ -98,12 +100,12 @@ func (x *exchange) run() error {
 		return backlogTooDeep
 	}
 	defer x.rt.fleet.leave(counted)
-	x.request = append(x.appendRequest(x.request[:0]), x.body...)
 	for {
 		d, err := x.connect()
 		if err != nil {
 			return err
 		}
+		x.request = append(x.appendRequest(x.request[:0]), x.body...)
 		spare, err := x.over(d)
 		x.rt.fleet.done(x.backend, spare)
 		if err != errStale {
@@ -191,6 +193,7 @@ func (x *exchange) talk(d *dynoConn) (clean bool, err error) {
 		}
 		return false, x.blame(d, err)
 	}
+	x.closes = x.closes || x.expects && !x.continued
 	if d.resp.Status == 101 {
 		if x.conn.req.Upgrade == nil {
 			return false, poorlyFormatted
@@ -212,6 +215,12 @@ func (x *exchange) head(d *dynoConn) error {
 		}
 		if d.resp.Status >= 200 || d.resp.Status == 101 {
 			return nil
+		}
+		if d.resp.Status == 100 && x.expects {
+			if err := x.passContinue(); err != nil {
+				return err
+			}
+			continue
 		}
 		if x.conn.req.Minor == 1 {
 			x.answer = x.appendAnswer(x.answer[:0], &d.resp, false, false)

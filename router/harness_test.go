@@ -35,10 +35,16 @@ type harness struct {
 // start serves one app at app.test.
 func start(t testing.TB, app route.App, timeouts Timeouts) *harness {
 	t.Helper()
-	return startTLS(t, app, timeouts, nil)
+	return startWith(t, app, Config{Timeouts: timeouts})
 }
 
 func startTLS(t testing.TB, app route.App, timeouts Timeouts, config *tls.Config) *harness {
+	t.Helper()
+	return startWith(t, app, Config{Timeouts: timeouts, TLS: config})
+}
+
+// startWith fills in the routes and the log.
+func startWith(t testing.TB, app route.App, config Config) *harness {
 	t.Helper()
 	live, err := route.OpenLive(filepath.Join(t.TempDir(), "routes.json"))
 	if err != nil {
@@ -46,22 +52,19 @@ func startTLS(t testing.TB, app route.App, timeouts Timeouts, config *tls.Config
 	}
 	h := &harness{live: live, logs: make(chan string, 100_000)}
 	h.swap(t, app)
-	h.Router = New(Config{
-		Routes:   live,
-		Timeouts: timeouts,
-		TLS:      config,
-		Log: func(id string, line []byte) {
-			if id != "id-of-app" {
-				line = []byte("logged to " + id)
-			}
-			h.logs <- string(line)
-		},
-	})
+	config.Routes = live
+	config.Log = func(id string, line []byte) {
+		if id != "id-of-app" {
+			line = []byte("logged to " + id)
+		}
+		h.logs <- string(line)
+	}
+	h.Router = New(config)
 	ln := listen(t)
 	h.addr = ln.Addr().String()
 	served := make(chan error, 1)
 	go func() {
-		if config != nil {
+		if config.TLS != nil {
 			served <- h.ServeTLS(ln)
 		} else {
 			served <- h.Serve(ln)

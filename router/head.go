@@ -9,11 +9,6 @@ import (
 	"niwa/router/wire"
 )
 
-const (
-	serverName = "Heroku"
-	viaName    = "heroku-router"
-)
-
 // appendRequest appends the head that the dyno gets: the client's, in its
 // order, without what belongs to its own connection, and what the router has to
 // say.
@@ -23,7 +18,7 @@ func (x *exchange) appendRequest(dst []byte) []byte {
 	dst = append(r.AppendTarget(dst), " HTTP/1.1\r\nHost: "...)
 	dst = append(append(dst, r.Host()...), "\r\n"...)
 	for _, f := range r.Fields() {
-		if goesOn(f.Kind) && !r.Nominated(f) {
+		if (goesOn(f.Kind) || isTime(f.Kind) && !x.profile.times) && !r.Nominated(f) {
 			dst = appendField(dst, r.Name(f), r.Value(f))
 		}
 	}
@@ -35,12 +30,18 @@ func (x *exchange) appendRequest(dst []byte) []byte {
 	default:
 		dst = append(dst, "Connection: close\r\n"...)
 	}
+	if x.expects {
+		dst = append(dst, "Expect: 100-continue\r\n"...)
+	}
 	dst = x.appendFraming(dst)
 	dst = append(append(append(dst, "X-Forwarded-For: "...), x.fwd...), "\r\nX-Forwarded-Proto: "...)
 	dst = append(append(append(dst, x.conn.scheme...), "\r\nX-Forwarded-Port: "...), x.conn.port...)
 	dst = append(append(append(dst, "\r\nX-Request-Id: "...), x.id...), "\r\nX-Request-Start: "...)
 	dst = append(strconv.AppendInt(dst, x.at.UnixMilli(), 10), "\r\n"...)
-	return append(appendVia(dst, r.Fields(), r.Value, x.conn.via), "\r\n"...)
+	if x.profile.times {
+		dst = x.appendTimes(dst)
+	}
+	return append(x.appendVia(dst, r.Fields(), r.Value), "\r\n"...)
 }
 
 // appendFraming appends how long the request's body is. There is nothing to say
@@ -66,18 +67,26 @@ func (x *exchange) appendFraming(dst []byte) []byte {
 }
 
 func appendLength[N int | int64](dst []byte, length N) []byte {
-	return append(strconv.AppendInt(append(dst, "Content-Length: "...), int64(length), 10), "\r\n"...)
+	return appendNumber(dst, "Content-Length: ", int64(length))
+}
+
+func appendNumber(dst []byte, label string, n int64) []byte {
+	return append(strconv.AppendInt(append(dst, label...), n, 10), "\r\n"...)
 }
 
 // goesOn is whether a field is passed on as it is. The others belong to one
 // connection only, or the router writes them itself.
 func goesOn(k wire.Kind) bool {
 	switch k {
-	case wire.Other, wire.Trailer, wire.Server, wire.Date, wire.SetCookie, wire.Cookie, wire.ConnectTime, wire.TotalRouteTime:
+	case wire.Other, wire.Trailer, wire.Server, wire.Date, wire.SetCookie, wire.Cookie:
 		return true
 	}
 	return false
 }
+
+// isTime is whether the legacy router writes a field itself; to any other it is
+// as good as another.
+func isTime(k wire.Kind) bool { return k == wire.ConnectTime || k == wire.TotalRouteTime }
 
 // goesBack is goesOn for answers, where the way of the request means nothing.
 func goesBack(k wire.Kind) bool {
@@ -85,7 +94,7 @@ func goesBack(k wire.Kind) bool {
 	case wire.Host, wire.Expect, wire.HTTP2Settings, wire.ForwardedFor, wire.ForwardedProto, wire.ForwardedPort, wire.RequestID, wire.RequestStart:
 		return true
 	}
-	return goesOn(k)
+	return goesOn(k) || isTime(k)
 }
 
 func appendField(dst, name, value []byte) []byte {
@@ -95,14 +104,15 @@ func appendField(dst, name, value []byte) []byte {
 
 // appendVia appends the Via fields there are as one, and the router to it, with
 // the version that the client speaks.
-func appendVia(dst []byte, fields []wire.Field, value func(wire.Field) []byte, version string) []byte {
+func (x *exchange) appendVia(dst []byte, fields []wire.Field, value func(wire.Field) []byte) []byte {
 	dst = append(dst, "Via: "...)
 	for _, f := range fields {
 		if f.Kind == wire.Via {
 			dst = append(append(dst, value(f)...), ", "...)
 		}
 	}
-	return append(append(append(dst, version...), ' '), viaName+"\r\n"...)
+	dst = append(append(append(dst, x.conn.via...), ' '), x.profile.via...)
+	return append(dst, "\r\n"...)
 }
 
 // appendAnswer appends the head that the client gets of the dyno's answer.
@@ -125,13 +135,13 @@ func (x *exchange) appendAnswer(dst []byte, r *wire.Response, chunked, close boo
 		return append(dst, "\r\n"...)
 	}
 	if !r.HasServer {
-		dst = append(dst, "Server: "+serverName+"\r\n"...)
+		dst = appendServer(dst, x.profile.server)
 	}
 	if !r.HasDate {
 		dst = appendDate(dst)
 	}
 	dst = x.appendAffinity(dst)
-	dst = appendVia(dst, r.Fields(), r.Value, x.conn.via)
+	dst = x.appendVia(dst, r.Fields(), r.Value)
 	return append(appendConnection(dst, close), "\r\n"...)
 }
 
@@ -145,9 +155,9 @@ func (x *exchange) appendSwitch(dst []byte, d *dynoConn) []byte {
 		}
 	}
 	if !r.HasServer {
-		dst = append(dst, "Server: "+serverName+"\r\n"...)
+		dst = appendServer(dst, x.profile.server)
 	}
-	dst = appendVia(dst, r.Fields(), r.Value, x.conn.via)
+	dst = x.appendVia(dst, r.Fields(), r.Value)
 	dst = x.appendAffinity(dst)
 	return append(dst, "Connection: Upgrade\r\n\r\n"...)
 }
@@ -155,6 +165,10 @@ func (x *exchange) appendSwitch(dst []byte, d *dynoConn) []byte {
 func appendStatus(dst []byte, status int, reason []byte) []byte {
 	dst = strconv.AppendInt(append(dst, "HTTP/1.1 "...), int64(status), 10)
 	return append(append(append(dst, ' '), reason...), "\r\n"...)
+}
+
+func appendServer(dst []byte, name string) []byte {
+	return append(append(append(dst, "Server: "...), name...), "\r\n"...)
 }
 
 func appendDate(dst []byte) []byte {

@@ -27,14 +27,26 @@ type edge struct {
 	close  sync.Once
 }
 
-// withHTTP2 offers HTTP/2.
-func withHTTP2(config *tls.Config) *tls.Config {
+// offering has clients of TLS choose between HTTP/2 and HTTP/1.1, where the app
+// that they name is one that speaks both.
+func (rt *Router) offering(config *tls.Config) *tls.Config {
 	if config == nil {
 		return nil
 	}
-	config = config.Clone()
-	config.NextProtos = []string{"h2", "http/1.1"}
-	return config
+	both, old := config.Clone(), config.Clone()
+	both.NextProtos, old.NextProtos = []string{"h2", "http/1.1"}, []string{"http/1.1"}
+	both.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if config.GetConfigForClient != nil {
+			if own, err := config.GetConfigForClient(hello); own != nil || err != nil {
+				return own, err
+			}
+		}
+		if app, ok := rt.routes.Table().Lookup(hello.ServerName); ok && profileOf(app).http1 {
+			return old, nil
+		}
+		return nil, nil
+	}
+	return both
 }
 
 func newEdge(rt *Router) *edge {

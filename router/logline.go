@@ -22,6 +22,13 @@ type line struct {
 	bytes   int64 // of the dyno's answer that went to the client, its header included
 }
 
+// beginLine notes who asks for what.
+func (x *exchange) beginLine() {
+	x.fwd = x.appendForwardedFor(x.fwd[:0])
+	x.id = x.appendRequestID(x.id[:0])
+	x.line.begin(x)
+}
+
 // begin notes what was asked for.
 func (l *line) begin(x *exchange) {
 	r := &x.conn.req
@@ -32,7 +39,7 @@ func (l *line) begin(x *exchange) {
 	asked = append(append(asked, " host="...), host...)
 	asked = append(append(asked, " request_id="...), x.id...)
 	asked = append(asked, " fwd="...)
-	if isPlain(x.fwd) {
+	if isPlain(x.fwd) && !x.profile.terse {
 		asked = append(asked, x.fwd...)
 	} else {
 		asked = appendQuoted(asked, x.fwd)
@@ -40,6 +47,9 @@ func (l *line) begin(x *exchange) {
 	*l = line{asked: asked, by: l.by[:0], wrote: l.wrote, connect: -1, service: -1, bytes: -1}
 	l.by = append(l.by, " protocol="...)
 	switch {
+	case x.profile.terse:
+		l.by = append(l.by, x.conn.scheme...)
+		return
 	case x.conn.protocol != "":
 		l.by = append(l.by, x.conn.protocol...)
 	case r.Minor == 0:
@@ -66,6 +76,9 @@ func (l *line) text() []byte {
 		}
 		b = append(append(append(append(b, "at="...), t.at...), " code="...), l.code.number()...)
 		b = strconv.AppendQuote(append(b, " desc="...), t.desc)
+		if t.cause != "" {
+			b = strconv.AppendQuote(append(b, " cause="...), t.cause)
+		}
 	}
 	b = append(b, l.asked...)
 	b = append(append(b, " dyno="...), l.dyno...)

@@ -73,7 +73,7 @@ func (x *exchange) page(status int, say words, custom string) (keep bool) {
 	keep = !x.closes && x.upload.ended()
 	x.conn.unread = x.conn.unread || !x.upload.ended()
 	out := appendStatus(x.answer[:0], status, []byte(http.StatusText(status)))
-	out = append(out, "Server: "+serverName+"\r\nContent-Type: text/html; charset=utf-8\r\nCache-Control: no-cache, no-store\r\n"...)
+	out = append(appendServer(out, x.profile.server), "Content-Type: text/html; charset=utf-8\r\nCache-Control: no-cache, no-store\r\n"...)
 	out = append(appendConnection(appendDate(appendLength(out, len(body))), !keep), "\r\n"...)
 	if !x.isHead {
 		out = append(out, body...)

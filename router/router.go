@@ -31,8 +31,19 @@ type Config struct {
 	// TLS holds the certificates of ServeTLS.
 	TLS *tls.Config
 	// Timeouts that are zero are Heroku's.
-	Timeouts Timeouts
+	Timeouts   Timeouts
+	Strictness Strictness
 }
+
+// Strictness is what becomes of a client's connection after a request with both
+// a Content-Length and chunks, of which the latter count.
+type Strictness string
+
+// What there is of it.
+const (
+	Strict Strictness = ""       // it is closed after the answer (RFC 9112 §6.1)
+	Heroku Strictness = "heroku" // it stays open
+)
 
 // Timeouts are the router's clocks.
 type Timeouts struct {
@@ -66,6 +77,7 @@ type Router struct {
 	routes   *route.Live
 	log      func(appID string, line []byte)
 	timeouts Timeouts
+	lenient  bool
 	tower    tower
 	tls      *tls.Config
 	fleet    *fleet
@@ -88,7 +100,7 @@ type Router struct {
 // New makes a router. It does nothing until it is given a listener.
 func New(c Config) *Router {
 	rt := &Router{
-		routes: c.Routes, log: c.Log, timeouts: c.Timeouts.orHeroku(), tls: withHTTP2(c.TLS),
+		routes: c.Routes, log: c.Log, timeouts: c.Timeouts.orHeroku(), lenient: c.Strictness == Heroku,
 		buffers: buffers{size: bufferSize}, large: buffers{size: largeSize},
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 	}
@@ -97,6 +109,7 @@ func New(c Config) *Router {
 	rt.fleet = newFleet(c.Routes, &rt.tower, rt.timeouts.KeepAlive)
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
 	rt.edge = newEdge(rt)
+	rt.tls = rt.offering(c.TLS)
 	return rt
 }
 

@@ -19,7 +19,7 @@ func (x *exchange) tunnel(d *dynoConn) error {
 	c := x.conn
 	x.closes = true
 	if x.upload != nil {
-		<-x.upload.done
+		x.upload.settle()
 		if err := x.upload.fault(); err != nil {
 			return err
 		}

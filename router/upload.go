@@ -28,6 +28,8 @@ type upload struct {
 	done    chan struct{} // nil before the start; closed when nothing more will be read from the client
 
 	mu        sync.Mutex
+	asks      bool // the client waits for the dyno to say 100 Continue
+	begun     bool // and yet part of the body is here
 	lingering bool
 	clientErr error // what the client did wrong
 	read      bool  // the client has sent it all
@@ -48,8 +50,8 @@ func (x *exchange) takeBody() ([]byte, *upload) {
 // start sends the head, and the body behind it. A client that asks first is
 // told to go on.
 func (u *upload) start(d *dynoConn, head []byte) error {
-	if u.x.conn.req.Continue {
-		if err := u.x.conn.send([]byte("HTTP/1.1 100 Continue\r\n\r\n")); err != nil {
+	if u.asks = u.x.expects; !u.asks && u.x.conn.req.Continue {
+		if err := u.x.conn.send([]byte(goOn)); err != nil {
 			return err
 		}
 	}
@@ -94,6 +96,9 @@ func (u *upload) copy(d *dynoConn) error {
 	for {
 		piece, ended, err := u.piece()
 		if len(piece) > 0 {
+			if !u.begun {
+				u.begin()
+			}
 			if _, err := d.Write(piece); err != nil {
 				return err
 			}
@@ -172,6 +177,8 @@ func (u *upload) blameClient(err error) error {
 	case u.lingering:
 	case errors.Is(err, errBadBody):
 		u.clientErr = errBadBody
+	case errors.Is(err, os.ErrDeadlineExceeded) && u.asks && !u.begun:
+		u.clientErr = idleConnection // neither side made a move
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		u.clientErr = clientIdle
 	default:

@@ -96,6 +96,24 @@ func TestVegurRoundtrips(t *testing.T) {
 	}
 }
 
+// TestVegurWithHerokusStrictness is what is otherwise where the router is to be
+// no stricter than Heroku's: two cases that are at odds with RFC 9112 §6.1.
+func TestVegurWithHerokusStrictness(t *testing.T) {
+	t.Parallel()
+	noHeader := trailers(false, false)
+	noHeader.request = strings.Replace(noHeader.request, "Transfer-encoding", "Content-Length: 10\r\nTransfer-encoding", 1)
+	for name, p := range map[string]play{
+		"trailers_no_header": noHeader,
+		"keepalive_chunked": {
+			request: chunkedPost(threeChunks, "Connection: keep-alive"), toDyno: []string{"!Content-Length", "\r\n\r\n" + threeChunks},
+			answer: inChunks + "Connection: keep-alive\r\n\r\n" + threeChunks, toClient: []string{"Connection: keep-alive\r\n", "\r\n\r\n" + threeChunks},
+		},
+	} {
+		p.config.Strictness = Heroku
+		t.Run(name, p.run)
+	}
+}
+
 // old has a message say that it is HTTP/1.0.
 func old(message string) string { return strings.Replace(message, "HTTP/1.1", "HTTP/1.0", 1) }
 

@@ -33,9 +33,14 @@ func setStage(t *testing.T, timeouts Timeouts) *stage {
 
 func setStageTLS(t *testing.T, timeouts Timeouts, config *tls.Config) *stage {
 	t.Helper()
+	return setStageWith(t, route.Routing{}, Config{Timeouts: timeouts, TLS: config})
+}
+
+func setStageWith(t *testing.T, routing route.Routing, config Config) *stage {
+	t.Helper()
 	ln := listen(t)
 	t.Cleanup(func() { ln.Close() })
-	s := &stage{arrived: make(chan *side, 10), tls: config != nil}
+	s := &stage{arrived: make(chan *side, 10), tls: config.TLS != nil}
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -45,7 +50,9 @@ func setStageTLS(t *testing.T, timeouts Timeouts, config *tls.Config) *stage {
 			s.arrived <- newSide(t, c)
 		}
 	}()
-	s.harness = startTLS(t, serving(route.Dyno{Addr: ln.Addr().String()}), timeouts, config)
+	app := serving(route.Dyno{Addr: ln.Addr().String()})
+	app.Routing = routing
+	s.harness = startWith(t, app, config)
 	return s
 }
 
@@ -170,11 +177,13 @@ type play struct {
 	toClient []string
 	ends     bool // the client's connection is to
 	reuses   bool // the dyno's connection is to serve again
+	routing  route.Routing
+	config   Config
 }
 
 func (p play) run(t *testing.T) {
 	t.Parallel()
-	s := setStage(t, Timeouts{})
+	s := setStageWith(t, p.routing, p.config)
 	client, dyno := s.client(t), (*side)(nil)
 	for range 2 {
 		client.say(t, p.request)
