@@ -209,3 +209,30 @@ func TestTheCookieOfAffinityIsSecureWhereTheClientIs(t *testing.T) {
 		transport.CloseIdleConnections()
 	}
 }
+
+func TestWithoutKeepAliveEachRequestHasAConnectionOfItsOwn(t *testing.T) {
+	t.Parallel()
+	heads := make(chan string, 10)
+	app := serving(rawDyno(t, func(c net.Conn, in *bufio.Reader) {
+		for {
+			head := readHead(in)
+			if head == "" {
+				close(heads)
+				return
+			}
+			heads <- head
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	}))
+	app.Routing.NoKeepAlive = true
+	h := start(t, app, Timeouts{})
+	if resp, _, err := h.ask(t, get("/")); err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	if head := <-heads; !strings.Contains(head, "\r\nConnection: close\r\n") {
+		t.Errorf("the dyno is told %s", head)
+	}
+	if head, more := <-heads; more {
+		t.Errorf("the connection goes on with %s", head)
+	}
+}
