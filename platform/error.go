@@ -38,7 +38,7 @@ func Errorf(id, format string, args ...any) *Error {
 // Missing says that no such resource exists, in the words the official
 // clients match on: resource is "app", "add_on", "add_on attachment".
 func Missing(resource string) *Error {
-	names := map[string]string{"add_on": "add-on", "add_on attachment": "add-on attachment"}
+	names := map[string]string{"add_on": "add-on", "add_on attachment": "add-on attachment", "sni_endpoint": "SNI endpoint"}
 	name, ok := names[resource]
 	if !ok {
 		name = resource

@@ -61,7 +61,7 @@ func (c *call) encodeApp(a platform.App) (any, error) {
 	return appJSON{
 		ID: a.ID, Name: a.Name, Owner: c.user(), Region: regionRef(), Generation: generationRef(),
 		Stack: stackRef(a.Stack), BuildStack: stackRef(a.BuildStack),
-		WebURL: c.api.Controller.WebURL(a), GitURL: c.api.Controller.GitURL(a.Name), Maintenance: a.Maintenance,
+		WebURL: c.api.Controller.WebURL(a), GitURL: c.api.Controller.GitURL(a.Name), Maintenance: a.Maintenance, ACM: a.ACM,
 		BuildpackProvidedDescription: a.BuildpackProvidedDescription, RepoSize: a.RepoSize, SlugSize: a.SlugSize,
 		CreatedAt: stamp(a.CreatedAt), UpdatedAt: stamp(a.UpdatedAt), ReleasedAt: maybeStamp(a.ReleasedAt),
 		CreateStatus: "complete", ProcessTier: "production",

@@ -28,7 +28,7 @@ func (s *site) target(n int) map[string]string {
 		"app": app, "user": "~", "release": "1", "slug": slug.ID, "type": "web", "dyno": "web.1", "addon": addon, "database": addon,
 		"attachment": s.do("GET", "/apps/"+app+"/addon-attachments", nil).want(200).text(0, "id"), "authorization": token.text("id"),
 		"service": "heroku-redis", "plan": essential, "region": "us", "stack": "heroku-24", "generation": "cedar", "size": "eco",
-		"domain": app + ".localhost", "credential": "default", "build": "none", "feature": "none", "session": "~", "team": "none",
+		"domain": app + ".localhost", "endpoint": "none", "credential": "default", "build": "none", "feature": "none", "session": "~", "team": "none",
 	}
 }
 
@@ -47,7 +47,7 @@ func hostileBodies() map[string]string {
 	long := strings.Repeat("x", 100_000)
 	every := func(value string) string {
 		var fields []string
-		for _, f := range []string{"name", "plan", "command", "updates", "slug", "release", "addon", "app", "addon_attachment", "source_blob", "lines", "env", "hostname"} {
+		for _, f := range []string{"name", "plan", "command", "updates", "slug", "release", "addon", "app", "addon_attachment", "source_blob", "lines", "env", "hostname", "certificate_chain", "private_key"} {
 			fields = append(fields, fmt.Sprintf("%q:%s", f, value))
 		}
 		return "{" + strings.Join(fields, ",") + "}"

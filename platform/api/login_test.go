@@ -67,7 +67,6 @@ func TestWhatThereIsOneOrNoneOf(t *testing.T) {
 	} {
 		s.do("GET", path, nil).fails(404, map[string]any{"id": "not_found", "resource": resource})
 	}
-	s.do("POST", "/apps/garden/domains", map[string]any{"hostname": "www.example.test", "sni_endpoint": nil}).fails(422, map[string]any{"id": "invalid_params"})
 	if s.send("GET", "/api/v4/current-status", nil).want(200).text("status", 0, "status") != "green" {
 		t.Error("the status is not green")
 	}

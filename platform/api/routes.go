@@ -74,6 +74,17 @@ func (a *API) routes() []route {
 		{get, "/apps/:app/domains", 200, a.domainList},
 		{post, "/apps/:app/domains", 201, a.domainCreate},
 		{get, "/apps/:app/domains/:domain", 200, a.domainInfo},
+		{patch, "/apps/:app/domains/:domain", 200, a.domainUpdate},
+		{remove, "/apps/:app/domains/:domain", 200, a.domainDelete},
+
+		{get, "/apps/:app/sni-endpoints", 200, a.sniList},
+		{post, "/apps/:app/sni-endpoints", 201, a.sniCreate},
+		{get, "/apps/:app/sni-endpoints/:endpoint", 200, a.sniInfo},
+		{patch, "/apps/:app/sni-endpoints/:endpoint", 200, a.sniUpdate},
+		{remove, "/apps/:app/sni-endpoints/:endpoint", 200, a.sniDelete},
+		{post, "/apps/:app/acm", 200, a.acmEnable},
+		{patch, "/apps/:app/acm", 200, a.acmRefresh},
+		{remove, "/apps/:app/acm", 200, a.acmDisable},
 
 		{get, "/apps/:app/config-vars", 200, a.configInfo},
 		{patch, "/apps/:app/config-vars", 200, a.configUpdate},

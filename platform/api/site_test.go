@@ -23,8 +23,10 @@ import (
 	"niwa/addons/catalog"
 	"niwa/platform"
 	"niwa/platform/build"
+	"niwa/platform/certs"
 	"niwa/platform/controller"
 	"niwa/platform/logplex"
+	"niwa/platform/pki"
 	"niwa/platform/rendezvous"
 	"niwa/platform/store"
 	routing "niwa/router/route"
@@ -45,6 +47,8 @@ type site struct {
 	url        string
 	token      string
 	dir        string
+	ca         *pki.Authority
+	certs      *certs.Live
 }
 
 const email = "gardener@example.test"
@@ -97,6 +101,12 @@ func (s *site) controllerOn(t *testing.T, log *slog.Logger) *catalog.Catalog {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if s.ca, err = pki.Open(filepath.Join(s.dir, "ca")); err != nil {
+		t.Fatal(err)
+	}
+	if s.certs, err = certs.Open(filepath.Join(s.dir, "certs"), make([]byte, 32)); err != nil {
+		t.Fatal(err)
+	}
 	runner := &fakeRunner{}
 	s.controller = controller.New(controller.Config{
 		Store: s.store, Runner: runner, Logs: s.logs, Routes: routes, Rendezvous: rendezvous.New(listen(t)), Catalog: market,
@@ -107,6 +117,7 @@ func (s *site) controllerOn(t *testing.T, log *slog.Logger) *catalog.Catalog {
 		GitURL:    func(app string) string { return "https://localhost:5100/" + app + ".git" },
 		Forget:    func(string) error { return nil },
 		AttachURL: func(secret string) string { return "rendezvous://localhost:5101/" + secret },
+		Certs:     s.certs, Issue: s.issue,
 	})
 	if err := s.controller.EnsureAccount(t.Context(), email, s.token); err != nil {
 		t.Fatal(err)

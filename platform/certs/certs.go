@@ -13,6 +13,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -225,4 +226,32 @@ func encode(chain []*x509.Certificate) string {
 		out.Write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 	}
 	return out.String()
+}
+
+// Slashed writes a name as openssl once did and Heroku does: /C=SE/CN=a.test.
+func Slashed(n pkix.Name) string {
+	var out strings.Builder
+	for _, a := range n.Names {
+		fmt.Fprintf(&out, "/%s=%v", short(a.Type.String()), a.Value)
+	}
+	return out.String()
+}
+
+// short is what an attribute of a name is called; its number where it has none.
+func short(oid string) string {
+	switch oid {
+	case "2.5.4.3":
+		return "CN"
+	case "2.5.4.6":
+		return "C"
+	case "2.5.4.7":
+		return "L"
+	case "2.5.4.8":
+		return "ST"
+	case "2.5.4.10":
+		return "O"
+	case "2.5.4.11":
+		return "OU"
+	}
+	return oid
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -158,7 +159,7 @@ func (c *Controller) DestroyApp(ctx context.Context, nameOrID string) (app platf
 	c.later(func(ctx context.Context) {
 		c.report("destroying add-ons", c.settleAddons(ctx), "app", app.Name)
 	})
-	return app, c.publish(ctx)
+	return app, errors.Join(c.publish(ctx), c.publishCerts(ctx))
 }
 
 func (c *Controller) email(ctx context.Context) string {

@@ -21,6 +21,7 @@ import (
 	"niwa/addons/catalog"
 	"niwa/platform"
 	"niwa/platform/build"
+	"niwa/platform/certs"
 	"niwa/platform/dyno"
 	"niwa/platform/logplex"
 	"niwa/platform/rendezvous"
@@ -53,7 +54,12 @@ type Config struct {
 	// FreeMemory is how many bytes the machine has left for more dynos. Nil
 	// when nobody knows.
 	FreeMemory func() (int64, error)
-	Log        *slog.Logger
+	// Certs is told which certificates domains have. Nil when nobody ends TLS.
+	Certs *certs.Live
+	// Issue gets a certificate for a domain, which may take minutes. An error
+	// that is a platform.Error is shown to whoever owns the domain.
+	Issue func(ctx context.Context, hostname string) (certs.Pair, error)
+	Log   *slog.Logger
 }
 
 // Controller carries out verbs. Its methods may be called at the same time.
@@ -69,11 +75,12 @@ type Controller struct {
 	crews map[string]*crew // by app uuid
 	locks keyedLocks
 	hold  hold
+	due   chan struct{} // holds something when certificates may be due
 }
 
 // New makes a controller. Start sets it going.
 func New(cfg Config) *Controller {
-	c := &Controller{Config: cfg, crews: map[string]*crew{}, outputs: newOutputs(cfg.Dir)}
+	c := &Controller{Config: cfg, crews: map[string]*crew{}, outputs: newOutputs(cfg.Dir), due: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c
 }
@@ -110,9 +117,10 @@ func (c *Controller) Start(ctx context.Context) error {
 	}
 	c.later(c.watchMemory)
 	c.later(c.sweepDaily)
-	if err := c.publish(ctx); err != nil {
+	if err := errors.Join(c.publish(ctx), c.publishCerts(ctx)); err != nil {
 		return err
 	}
+	c.later(c.tendCertificates)
 	stop()
 	return nil
 }

@@ -66,6 +66,13 @@ func (c *Controller) rest(ctx context.Context) {
 
 func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) {
 	e := route.Entry{Hosts: []string{c.Host(app)}, App: route.App{ID: app.ID, Name: app.Name}}
+	domains, err := tx.Domains(app.ID)
+	if err != nil {
+		return e, err
+	}
+	for _, d := range domains {
+		e.Hosts = append(e.Hosts, d.Hostname)
+	}
 	current, err := tx.CurrentRelease(app.ID)
 	if err != nil && !missing(err) {
 		return e, err

@@ -197,17 +197,31 @@ func serial() *big.Int {
 	return n
 }
 
-func writePair(certFile, keyFile string, chain [][]byte, key *ecdsa.PrivateKey) error {
-	var certs []byte
+// LeafPEM makes a Leaf for hosts and returns it as text: the chain, and its key.
+func (a *Authority) LeafPEM(hosts ...string) (chain, key string, err error) {
+	leaf, err := a.Leaf(hosts...)
+	if err != nil {
+		return "", "", err
+	}
+	certs, private, err := encode(leaf.Certificate, leaf.PrivateKey.(*ecdsa.PrivateKey))
+	return string(certs), string(private), err
+}
+
+func encode(chain [][]byte, key *ecdsa.PrivateKey) (certs, private []byte, err error) {
 	for _, der := range chain {
 		certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return certs, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+}
+
+func writePair(certFile, keyFile string, chain [][]byte, key *ecdsa.PrivateKey) error {
+	certs, private, err := encode(chain, key)
 	if err != nil {
 		return err
 	}
 	beside := renameio.WithTempDir(filepath.Dir(keyFile)) // and not where everybody's are
-	if err := renameio.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600, beside); err != nil {
+	if err := renameio.WriteFile(keyFile, private, 0o600, beside); err != nil {
 		return err
 	}
 	return renameio.WriteFile(certFile, certs, 0o644, beside)
