@@ -39,9 +39,9 @@ type Config struct {
 // a Content-Length and chunks, of which the latter count.
 type Strictness string
 
-// What there is of it.
+// What there is of it; none is Strict.
 const (
-	Strict Strictness = ""       // it is closed after the answer (RFC 9112 §6.1)
+	Strict Strictness = "strict" // it is closed after the answer (RFC 9112 §6.1)
 	Heroku Strictness = "heroku" // it stays open
 )
 

@@ -34,6 +34,8 @@ type options struct {
 	Domain    string
 	Cycle     string
 
+	Strictness string // of the router
+
 	PostgresURL, RedisURL     string
 	PostgresImage, RedisImage string
 
@@ -60,6 +62,8 @@ func newOptions() *options {
 		Domain:    "localhost",
 		Cycle:     "24h",
 
+		Strictness: "strict",
+
 		PostgresImage: engine.PostgresImage, RedisImage: engine.RedisImage,
 	}
 	o.settings = []setting{
@@ -68,6 +72,7 @@ func newOptions() *options {
 		{&o.Router, "router", "NIWA_ROUTER", "`HOST:PORT` at which apps answer over HTTP", address},
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
 		{&o.NoRouter, "no-router", "NIWA_NO_ROUTER", "leave --router and --router-tls to a \"niwa router\"", oneOf("true", "false")},
+		{&o.Strictness, "router-strictness", "NIWA_ROUTER_STRICTNESS", "strict, or heroku: a client's connection then stays open after a request with both a Content-Length and chunks", oneOf("strict", "heroku")},
 		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto, docker or process", oneOf(instance.Auto, instance.Docker, instance.Process)},
 		{&o.StackBase, "stack-base", "NIWA_STACK_BASE", "`IMAGE` that the stack image of containers starts from; empty for " + stack.DefaultBase, anything},
 		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", engineName},

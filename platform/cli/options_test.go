@@ -29,6 +29,9 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"router-tls": {"127.0.0.1:5", "0.0.0.0:0"},
 		"no-router":  {"false", "true"},
 		"runtime":    {"process", "docker"},
+
+		"router-strictness": {"strict", "heroku"},
+
 		"stack-base": {"debian:trixie-slim", ""},
 		"engines":    {"auto", "external"},
 

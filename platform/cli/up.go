@@ -126,6 +126,7 @@ func (o *options) config(program Program, progress io.Writer) instance.Config {
 		RedisURL: o.RedisURL, RedisImage: o.RedisImage,
 
 		Domain:     o.Domain,
+		Strictness: o.Strictness,
 		Elements:   program.Elements,
 		Buildpacks: program.Buildpacks,
 		Version:    program.Version,

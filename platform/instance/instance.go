@@ -48,6 +48,7 @@ type Config struct {
 	// empty for the usual ones.
 	PostgresURL, RedisURL     string
 	PostgresImage, RedisImage string
+	Strictness                string        // the router's: strict or heroku; empty for strict
 	Domain                    string        // apps answer at NAME.Domain
 	Cycle                     time.Duration // how long a dyno runs before it is replaced; 0 for ever
 	Elements                  []byte        // elements.yaml

@@ -27,7 +27,8 @@ const cutTime = 30 * time.Second
 // on the data directory while there is one, and the last that there were while
 // there is none. It runs as the platform's user, whose certificate authority
 // it reads; nothing else of the data directory is its own but its record. Of
-// the configuration, Data, Router, RouterTLS, Domain, Version and Log count.
+// the configuration, Data, Router, RouterTLS, Strictness, Domain, Version and Log
+// count.
 func StartRouter(ctx context.Context, cfg Config) (*Instance, error) {
 	return start(ctx, cfg, (*Instance).startRouter)
 }
@@ -65,7 +66,8 @@ func (i *Instance) startRouter(ctx context.Context) error {
 		Dir: dir, Router: record.Router, Routes: routes, Log: i.cfg.Log,
 		Drain: func(ctx context.Context, addrs []string) error { return i.router.Drain(ctx, addrs) },
 	})
-	i.router = router.New(router.Config{Routes: routes, TLS: ca.ServerConfig(i.ours), Log: follower.LogLine})
+	i.router = router.New(router.Config{Routes: routes, TLS: ca.ServerConfig(i.ours), Log: follower.LogLine,
+		Strictness: router.Strictness(i.cfg.Strictness)})
 	i.onStop(running(follower.Run))
 	i.onStop(i.stopRouter)
 	select {
@@ -116,7 +118,7 @@ func (i *Instance) wireRouters(p parts) {
 	})
 	if !i.cfg.NoRouter {
 		i.router = router.New(router.Config{
-			Routes: p.routes, TLS: p.ca.ServerConfig(i.ours),
+			Routes: p.routes, TLS: p.ca.ServerConfig(i.ours), Strictness: router.Strictness(i.cfg.Strictness),
 			Log: func(appID string, line []byte) { p.logs.Log(appID, "heroku", "router", string(line)) },
 		})
 	}
