@@ -38,52 +38,56 @@ const (
 func kindOf(name []byte) Kind {
 	switch len(name) {
 	case 2:
-		return among(name, named{"te", TE})
+		return either(name, "te", TE, "", Other)
 	case 3:
-		return among(name, named{"via", Via})
+		return either(name, "via", Via, "", Other)
 	case 4:
-		return among(name, named{"host", Host}, named{"date", Date})
+		return either(name, "host", Host, "date", Date)
 	case 6:
-		return among(name, named{"expect", Expect}, named{"cookie", Cookie}, named{"server", Server})
+		if is(name, "cookie") {
+			return Cookie
+		}
+		return either(name, "server", Server, "expect", Expect)
 	case 7:
-		return among(name, named{"upgrade", Upgrade}, named{"trailer", Trailer})
+		return either(name, "upgrade", Upgrade, "trailer", Trailer)
 	case 10:
-		return among(name, named{"connection", Connection}, named{"set-cookie", SetCookie}, named{"keep-alive", KeepAlive})
+		if is(name, "keep-alive") {
+			return KeepAlive
+		}
+		return either(name, "connection", Connection, "set-cookie", SetCookie)
 	case 12:
-		return among(name, named{"x-request-id", RequestID}, named{"connect-time", ConnectTime})
+		return either(name, "x-request-id", RequestID, "connect-time", ConnectTime)
 	case 14:
-		return among(name, named{"content-length", ContentLength}, named{"http2-settings", HTTP2Settings})
+		return either(name, "content-length", ContentLength, "http2-settings", HTTP2Settings)
 	case 15:
-		return among(name, named{"x-forwarded-for", ForwardedFor}, named{"x-request-start", RequestStart})
+		return either(name, "x-forwarded-for", ForwardedFor, "x-request-start", RequestStart)
 	case 16:
-		return among(name, named{"x-forwarded-port", ForwardedPort}, named{"proxy-connection", ProxyConnection}, named{"total-route-time", TotalRouteTime})
+		if is(name, "total-route-time") {
+			return TotalRouteTime
+		}
+		return either(name, "x-forwarded-port", ForwardedPort, "proxy-connection", ProxyConnection)
 	case 17:
-		return among(name, named{"transfer-encoding", TransferEncoding}, named{"x-forwarded-proto", ForwardedProto})
+		return either(name, "transfer-encoding", TransferEncoding, "x-forwarded-proto", ForwardedProto)
 	case 19:
-		return among(name, named{"proxy-authorization", ProxyAuthorization})
+		return either(name, "proxy-authorization", ProxyAuthorization, "", Other)
 	}
 	return Other
 }
 
-// named is a kind and its name.
-type named struct {
-	lower string
-	kind  Kind
-}
-
-// among is the kind whose name this is, if any.
-func among(name []byte, kinds ...named) Kind {
-	for _, k := range kinds {
-		if is(name, k.lower) {
-			return k.kind
-		}
+// either is the kind of one of two names, if it is one.
+func either(name []byte, first string, one Kind, second string, other Kind) Kind {
+	switch {
+	case is(name, first):
+		return one
+	case is(name, second):
+		return other
 	}
 	return Other
 }
 
 // span is a part of a head's bytes, by where it begins and ends: the bytes move
 // while the head still arrives.
-type span struct{ from, to int }
+type span struct{ from, to int32 }
 
 // Field is one field line of a head.
 type Field struct {
@@ -123,7 +127,7 @@ func (h *head) slice(s span) []byte { return h.buf[s.from:s.to] }
 // array end at the same place, as far as their capacity goes.
 func (h *head) span(part []byte) span {
 	from := cap(h.buf) - cap(part)
-	return span{from, from + len(part)}
+	return span{int32(from), int32(from + len(part))}
 }
 
 // What a line can be: there, still on its way, or ended wrongly.
@@ -192,9 +196,12 @@ func (h *head) parse(m message, buf []byte) (n int, err error) {
 
 // cutField splits a field line; ok is whether both parts are what they should.
 func cutField(line []byte) (name, value []byte, ok bool) {
-	name, value, colon := bytes.Cut(line, []byte(":"))
-	value = trimOWS(value)
-	return name, value, colon && isToken(name) && isText(value)
+	colon := bytes.IndexByte(line, ':')
+	if colon < 0 {
+		return nil, nil, false
+	}
+	name, value = line[:colon], trimOWS(line[colon+1:])
+	return name, value, isToken(name) && isText(value)
 }
 
 // add takes a field in.

@@ -136,3 +136,17 @@ func FuzzResponse(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkResponse(b *testing.B) {
+	head := []byte("HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 01 Jan 2001 00:00:00 GMT\r\nContent-Type: text/plain\r\n" +
+		"Content-Length: 1024\r\nLast-Modified: Mon, 01 Jan 2001 00:00:00 GMT\r\nConnection: keep-alive\r\nETag: \"5a4e9c00-400\"\r\nAccept-Ranges: bytes\r\n\r\n")
+	var r Response
+	b.SetBytes(int64(len(head)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Reset()
+		if n, err := r.Parse(head); n != len(head) || err != nil {
+			b.Fatal(n, err)
+		}
+	}
+}
