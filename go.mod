@@ -34,6 +34,7 @@ require (
 	github.com/uptrace/bun v1.3.0 // rows to structs, and migrations; speaks SQLite and Postgres
 	github.com/uptrace/bun/dialect/sqlitedialect v1.3.0 // bun's SQLite
 	github.com/valyala/fasthttp v1.51.0 // under fiber: streaming bodies and per-request deadlines
+	golang.org/x/crypto v0.58.0 // ACME (RFC 8555): by the people of Go, and no more than the protocol
 	golang.org/x/mod v0.42.0 // which of two versions is newer
 	golang.org/x/sync v0.24.0 // groups of goroutines
 	golang.org/x/sys v0.49.0 // processes, sessions and signals beyond package syscall
@@ -109,7 +110,6 @@ require (
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v4 v4.0.0 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/image v0.30.0 // indirect
 	golang.org/x/net v0.62.0 // indirect

@@ -28,6 +28,8 @@ func arrows() map[string][]string {
 		"platform":                     {},
 		"platform/pki":                 {},
 		"platform/certs":               {},
+		"platform/acme":                {"platform", "platform/certs"},
+		"platform/acme/acmetest":       {"platform/pki", "platform/platformtest/need"},
 		"platform/proc":                {},
 		"platform/store":               {"platform"},
 		"platform/logplex":             {"platform"},
@@ -104,7 +106,7 @@ func arrows() map[string][]string {
 // forTests may be imported by the tests of every package: what is made for
 // them, and the real thing where it takes the place of a fake.
 func forTests() []string {
-	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/platformtest/escape", "platform/dyno/dynotest", "platform/build/image/imagetest", "platform/docker/dockertest", "addons/addonstest",
+	return []string{"platform/platformtest", "platform/platformtest/need", "platform/platformtest/standin", "platform/platformtest/load", "platform/platformtest/escape", "platform/acme/acmetest", "platform/dyno/dynotest", "platform/build/image/imagetest", "platform/docker/dockertest", "addons/addonstest",
 		"sample-app", "sample-app/apptest", "platform", "platform/pki", "platform/proc", "platform/dyno/process", "platform/dyno/docker", "platform/dyno/pid1", "platform/stack"}
 }
 
