@@ -165,6 +165,7 @@ func (c *conn) consume(mayRead bool) verdict {
 			return hungry
 		}
 		c.from += n
+		c.exchange.received = int64(n)
 		c.busy.Store(true)
 		c.read.clear()
 		if !mayRead && !c.standsAlone() {

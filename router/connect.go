@@ -96,6 +96,7 @@ func (x *exchange) connect() (*dynoConn, error) {
 func (x *exchange) queue(changed <-chan struct{}, pause time.Duration, late code) error {
 	ctx, cancel := x.context()
 	defer cancel()
+	defer x.counted.Queue()()
 	overdue := time.NewTimer(time.Until(x.at.Add(x.rt.timeouts.Queue)))
 	defer overdue.Stop()
 	var again <-chan time.Time

@@ -16,6 +16,7 @@ func (c *conn) refuse(err error) {
 	if !ok {
 		fault = &wire.RequestError{Status: http.StatusBadRequest}
 	}
+	c.rt.metrics.Refused(fault.Status)
 	x.logFault(fault)
 	c.tell(fault, x.profile)
 }

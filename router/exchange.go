@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"niwa/router/metrics"
 	"niwa/router/route"
 	"niwa/router/wire"
 )
@@ -28,10 +29,14 @@ type exchange struct {
 	expects    bool    // the dyno is to say whether the client goes on
 	continued  bool    // and said so
 	served     int     // requests of the connection
+	received   int64   // bytes of the request, as they came
 	request    []byte  // for the dyno: the head, and the body
 	answer     []byte  // what is written to the client
 	body       []byte  // all of it, where it was here with the head
 	upload     *upload // of a body that was not; else nil
+
+	counted   *metrics.App // what is counted of countedOf
+	countedOf *route.App   // the app that was last asked for
 
 	backend   *backend  // the dyno that has the request; nil before
 	began     time.Time // when it got it
@@ -52,14 +57,17 @@ func (x *exchange) serve() bool {
 	x.begin()
 	app, ok := x.rt.routes.Table().Lookup(x.host)
 	if !ok {
+		x.rt.metrics.NoSuchApp()
 		return x.page(404, noSuchApp(), "")
 	}
 	x.assign(app)
 	x.badge = x.appendBadge(x.badge[:0])
 	x.beginLine()
+	x.countIn()
 	x.wait(true)
 	keep := x.finish(x.run())
 	x.wait(false)
+	x.countOut()
 	return keep
 }
 
@@ -74,6 +82,7 @@ func (x *exchange) begin() {
 	x.closes = r.Close || r.Ambiguous() && !x.rt.lenient || x.rt.draining.Load()
 	x.app, x.profile, x.backend, x.anew, x.committed = nil, profileOf(nil), nil, false, false
 	x.body, x.upload = x.takeBody()
+	x.received += int64(len(x.body))
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.cause = nil; x.rt.cut.Err() != nil {

@@ -59,6 +59,7 @@ func newEdge(rt *Router) *edge {
 		HTTP2:                        &http.HTTP2Config{MaxReadFrameSize: bufferSize},
 		ErrorLog:                     log.New(io.Discard, "", 0), // what clients do wrong is answered to them
 		DisableGeneralOptionsHandler: true,                       // OPTIONS * belongs to the app
+		ConnState:                    e.count,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connKey{}, c)
 		},
@@ -77,10 +78,12 @@ func (rt *Router) serveTLS(raw net.Conn) {
 	err := c.HandshakeContext(ctx)
 	cancel()
 	if err != nil {
+		rt.metrics.Clients.HandshakeFailed()
 		c.Close()
 		return
 	}
 	state := c.ConnectionState()
+	rt.metrics.Clients.Handshake(state.Version)
 	if state.NegotiatedProtocol == "h2" {
 		rt.edge.take(newFrames(c))
 		return

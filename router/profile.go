@@ -88,5 +88,7 @@ func (x *exchange) logFault(fault *wire.RequestError) {
 	x.app, x.profile = app, profileOf(app)
 	x.beginLine()
 	x.line.code, x.line.status = c, fault.Status
+	x.countIn()
 	x.rt.log(app.ID, x.line.text())
+	x.countOut()
 }

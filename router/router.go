@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"niwa/router/metrics"
 	"niwa/router/route"
 )
 
@@ -84,6 +85,7 @@ type Router struct {
 	buffers  buffers
 	large    buffers
 	edge     *edge // of HTTP/2
+	metrics  *metrics.Metrics
 
 	// cut ends when requests in flight are given up, at the end of Shutdown.
 	cut      context.Context
@@ -106,6 +108,7 @@ func New(c Config) *Router {
 	}
 	rt.tower.every = rt.timeouts.sweepEvery()
 	rt.tower.now.Store(time.Now().UnixNano())
+	rt.metrics = metrics.New(time.Now())
 	rt.fleet = newFleet(c.Routes, &rt.tower, rt.timeouts.KeepAlive)
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
 	rt.edge = newEdge(rt)
@@ -136,6 +139,7 @@ func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
 	rt.begin.Do(func() {
 		rt.tower.now.Store(time.Now().UnixNano())
 		go rt.sweep()
+		go rt.metrics.Run(rt.cut, rt.routes)
 	})
 	for pause := time.Millisecond; ; {
 		c, err := ln.Accept()
@@ -171,6 +175,7 @@ func (rt *Router) admit(c *conn) bool {
 	}
 	rt.conns[c] = struct{}{}
 	rt.clients.Add(1)
+	c.counts().Begin()
 	return true
 }
 
@@ -179,6 +184,7 @@ func (rt *Router) dismiss(c *conn) {
 	defer rt.mu.Unlock()
 	delete(rt.conns, c)
 	rt.clients.Done()
+	c.counts().End()
 }
 
 // Shutdown drains the router: it stops accepting, closes idle connections and

@@ -70,6 +70,7 @@ func (x *exchange) fromClient(d *dynoConn) error {
 			if _, err := d.Write(c.buf[c.from:c.to]); err != nil {
 				return err
 			}
+			x.received += int64(c.to - c.from)
 			c.from = c.to
 		}
 		n, err := c.Read(c.space())

@@ -123,6 +123,7 @@ func (u *upload) piece() (piece []byte, ended bool, err error) {
 		var n int
 		u.out, n, err = u.chunks.Append(u.out[:0], here)
 		c.from += n
+		u.x.received += int64(n)
 		piece, ended = u.out, u.chunks.Done()
 		if err != nil {
 			err = errors.Join(errBadBody, err)
@@ -130,6 +131,7 @@ func (u *upload) piece() (piece []byte, ended bool, err error) {
 	} else {
 		piece = here[:min(int64(len(here)), u.left)]
 		c.from += len(piece)
+		u.x.received += int64(len(piece))
 		u.left -= int64(len(piece))
 		ended = u.left == 0
 	}
