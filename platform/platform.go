@@ -43,6 +43,7 @@ type App struct {
 	Preboot *bool
 	// RuntimeMetrics says whether the log tells what dynos use.
 	RuntimeMetrics bool
+	Routing        Routing
 	// ACM says whether niwa gets certificates for the app's domains.
 	ACM bool
 	// Restarts says since when no dyno of the formation may be: of all (""),
@@ -186,6 +187,7 @@ type Feature struct {
 	DisplayName string
 	Description string
 	DocURL      string
+	Labs        bool // it is an experiment: heroku labs lists it, and heroku features does not
 	Enabled     bool
 	CreatedAt   time.Time
 	UpdatedAt   time.Time

@@ -15,12 +15,16 @@ type featureJSON struct {
 	UpdatedAt     string `json:"updated_at"`
 }
 
-// encodeFeature gives every feature the state general: heroku features lists
-// those alone.
+// encodeFeature tells apart what the official client lists as features and what
+// as labs: there the state is anything but general.
 func (c *call) encodeFeature(f platform.Feature) (any, error) {
+	state := "general"
+	if f.Labs {
+		state = "public"
+	}
 	return featureJSON{
 		ID: f.ID, Name: f.Name, DisplayName: f.DisplayName, Description: f.Description, DocURL: f.DocURL, FeedbackEmail: c.user().Email,
-		Enabled: f.Enabled, State: "general", CreatedAt: stamp(f.CreatedAt), UpdatedAt: stamp(f.UpdatedAt),
+		Enabled: f.Enabled, State: state, CreatedAt: stamp(f.CreatedAt), UpdatedAt: stamp(f.UpdatedAt),
 	}, nil
 }
 

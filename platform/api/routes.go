@@ -69,6 +69,8 @@ func (a *API) routes() []route {
 		{get, "/apps/:app/features", 200, a.featureList},
 		{get, "/apps/:app/features/:feature", 200, a.featureInfo},
 		{patch, "/apps/:app/features/:feature", 200, a.featureUpdate},
+		{get, "/niwa/apps/:app/routing", 200, a.routingInfo},
+		{patch, "/niwa/apps/:app/routing", 200, a.routingUpdate},
 		{get, "/apps/:app/pipeline-couplings", 200, a.noSuch("pipeline coupling")},
 
 		{get, "/apps/:app/domains", 200, a.domainList},

@@ -223,11 +223,12 @@ func (s *schema) check(l link, body []byte) error {
 }
 
 // beyondSchema are routes that the official clients call and the published
-// schema does not have.
+// schema does not have, and those of niwa's own client.
 func beyondSchema() []string {
 	return []string{
 		"DELETE /oauth/sessions/{}",
-		"GET /addons/{}/config/{}", "GET /teams/apps",
+		"GET /addons/{}/config/{}", "GET /niwa/apps/{}/routing", "GET /teams/apps",
+		"PATCH /niwa/apps/{}/routing",
 		"POST /apps/{}/dynos/{}",
 	}
 }

@@ -69,6 +69,7 @@ func newRoot(program Program) *cobra.Command {
 		herokuCommand(opts),
 		doctorCommand(opts),
 		stackCommand(opts),
+		routingCommand(opts),
 		statusCommand(opts),
 		downCommand(opts),
 		backupCommand(opts, program),

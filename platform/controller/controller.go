@@ -51,6 +51,9 @@ type Config struct {
 	// which the table no longer speaks, or with the error of ctx. Nil when
 	// nobody routes.
 	Drain func(ctx context.Context, addrs []string) error
+	// Loads is what the platform's own router knows of the dynos of an app. Nil
+	// when the platform has none.
+	Loads func(appID string) []platform.RoutedDyno
 	// FreeMemory is how many bytes the machine has left for more dynos. Nil
 	// when nobody knows.
 	FreeMemory func() (int64, error)

@@ -81,6 +81,7 @@ func (c *Controller) route(tx *store.Tx, app platform.App) (route.Entry, error) 
 	if err != nil {
 		return e, err
 	}
+	e.App.Routing = route.Routing(app.Routing)
 	e.App.ErrorPageURL, e.App.MaintenancePageURL = config["ERROR_PAGE_URL"], config["MAINTENANCE_PAGE_URL"]
 	formation, err := tx.Formation(app.ID)
 	if err != nil {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -20,9 +21,6 @@ type RoutingUpdate struct {
 	Weights map[string]int
 }
 
-// heroku is the policy of apps that have chosen none.
-func heroku() string { return policy.Names()[0] }
-
 // webDyno is the name of one of the maxQuantity web dynos that an app can have.
 var webDyno = regexp.MustCompile(`^web\.([1-9][0-9]?|100)$`)
 
@@ -32,9 +30,7 @@ func (c *Controller) Routing(ctx context.Context, nameOrID string) (platform.App
 	if err != nil {
 		return app, nil, err
 	}
-	if app.Routing.Policy == "" {
-		app.Routing.Policy = heroku()
-	}
+	app.Routing.Policy = cmp.Or(app.Routing.Policy, policy.Heroku)
 	if c.Loads != nil {
 		return app, c.Loads(app.ID), nil
 	}
@@ -96,10 +92,7 @@ func (u RoutingUpdate) apply(r *platform.Routing) {
 
 // told is a policy and the weights that are not 1: round-robin, web.1=9.
 func told(r platform.Routing) string {
-	words := []string{r.Policy}
-	if r.Policy == "" {
-		words[0] = heroku()
-	}
+	words := []string{cmp.Or(r.Policy, policy.Heroku)}
 	for _, name := range slices.Sorted(maps.Keys(r.Weights)) {
 		words = append(words, fmt.Sprintf("%s=%d", name, r.Weights[name]))
 	}

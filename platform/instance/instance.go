@@ -21,6 +21,7 @@ import (
 	"niwa/addons/catalog"
 	"niwa/platform/api"
 	"niwa/platform/build"
+	"niwa/platform/certs"
 	"niwa/platform/controller"
 	"niwa/platform/git"
 	"niwa/platform/logplex"
@@ -48,14 +49,18 @@ type Config struct {
 	// empty for the usual ones.
 	PostgresURL, RedisURL     string
 	PostgresImage, RedisImage string
-	Strictness                string        // the router's: strict or heroku; empty for strict
-	Domain                    string        // apps answer at NAME.Domain
-	Cycle                     time.Duration // how long a dyno runs before it is replaced; 0 for ever
-	Elements                  []byte        // elements.yaml
-	Buildpacks                fs.FS
-	Version                   string
-	Progress                  func(format string, args ...any) // told what takes its time
-	Log                       *slog.Logger
+	Strictness                string // the router's: strict or heroku; empty for strict
+	// ACMEDirectory is the URL of the authority that signs the certificates of
+	// domains; empty for niwa's own. ACMERoots is a file with who vouches for
+	// its server; empty for the machine's roots.
+	ACMEDirectory, ACMEEmail, ACMERoots string
+	Domain                              string        // apps answer at NAME.Domain
+	Cycle                               time.Duration // how long a dyno runs before it is replaced; 0 for ever
+	Elements                            []byte        // elements.yaml
+	Buildpacks                          fs.FS
+	Version                             string
+	Progress                            func(format string, args ...any) // told what takes its time
+	Log                                 *slog.Logger
 }
 
 // Listener is where something answers.
@@ -168,6 +173,12 @@ func (i *Instance) open(ctx context.Context, ca *pki.Authority) (p parts, err er
 	if p.logs, err = logplex.Open(filepath.Join(i.cfg.Data, "logs")); err != nil {
 		return p, err
 	}
+	if p.certs, err = certs.Open(certsFile(i.cfg.Data), i.home.key); err != nil {
+		return p, err
+	}
+	if p.issue, err = i.issue(ca, p.state, p.certs); err != nil {
+		return p, err
+	}
 	p.logs.Errors = func(err error) { i.cfg.Log.Error("keeping logs", "error", err) }
 	i.onStop(func(context.Context) error { return p.logs.Close() })
 	p.market, err = catalog.Load(i.cfg.Elements)
@@ -182,6 +193,8 @@ type parts struct {
 	state     *store.Store
 	logs      *logplex.Logplex
 	routes    *route.Live
+	certs     *certs.Live
+	issue     func(ctx context.Context, domain string) (certs.Pair, error)
 	market    *catalog.Catalog
 	runtime   runtime
 	providers map[string]addons.Provider
@@ -199,8 +212,8 @@ func (i *Instance) wire(p parts) {
 		Store: p.state, Runner: p.runtime.runner, Builder: builder, Logs: p.logs, Routes: p.routes, Rendezvous: i.rendezvous,
 		Catalog: p.market, Providers: p.providers, Dir: i.cfg.Data, Domain: i.cfg.Domain,
 		RouterURL: p.nets.routerURL, GitURL: p.nets.gitURL, AttachURL: p.nets.attachURL,
-		Isolate: os.Geteuid() == 0, Cycle: i.cfg.Cycle, FreeMemory: freeMemory, Drain: i.drain, Log: i.cfg.Log,
-		Forget: func(appID string) error { return i.git.Remove(appID) },
+		Isolate: os.Geteuid() == 0, Cycle: i.cfg.Cycle, FreeMemory: freeMemory, Drain: i.drain, Loads: i.loads(), Log: i.cfg.Log,
+		Forget: func(appID string) error { return i.git.Remove(appID) }, Certs: p.certs, Issue: p.issue,
 	})
 	i.git = git.New(git.Config{Dir: data("repos"), Procs: p.procs, App: i.controller.App, Push: i.push, Log: i.cfg.Log})
 	i.api = api.New(api.Config{

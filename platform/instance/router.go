@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"niwa/platform"
 	"niwa/platform/logplex"
 	"niwa/platform/pki"
 	"niwa/router"
@@ -41,6 +42,10 @@ func (i *Instance) startRouter(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	apps, err := i.followCerts()
+	if err != nil {
+		return err
+	}
 	var s sockets
 	if err := i.listenForApps(&s); err != nil {
 		return err
@@ -66,7 +71,7 @@ func (i *Instance) startRouter(ctx context.Context) error {
 		Dir: dir, Router: record.Router, Routes: routes, Log: i.cfg.Log,
 		Drain: func(ctx context.Context, addrs []string) error { return i.router.Drain(ctx, addrs) },
 	})
-	i.router = router.New(router.Config{Routes: routes, TLS: ca.ServerConfig(i.ours), Log: follower.LogLine,
+	i.router = router.New(router.Config{Routes: routes, TLS: apps.ServerConfig(ca.ServerConfig(i.ours)), Log: follower.LogLine,
 		Strictness: router.Strictness(i.cfg.Strictness)})
 	i.onStop(running(follower.Run))
 	i.onStop(i.stopRouter)
@@ -118,7 +123,7 @@ func (i *Instance) wireRouters(p parts) {
 	})
 	if !i.cfg.NoRouter {
 		i.router = router.New(router.Config{
-			Routes: p.routes, TLS: p.ca.ServerConfig(i.ours), Strictness: router.Strictness(i.cfg.Strictness),
+			Routes: p.routes, TLS: p.certs.ServerConfig(p.ca.ServerConfig(i.ours)), Strictness: router.Strictness(i.cfg.Strictness),
 			Log: func(appID string, line []byte) { p.logs.Log(appID, "heroku", "router", string(line)) },
 		})
 	}
@@ -149,6 +154,20 @@ func (i *Instance) drain(ctx context.Context, addrs []string) error {
 		}
 	}
 	return i.publisher.Drain(ctx, addrs)
+}
+
+// loads is what the platform's own router, if there is one, knows of the dynos
+// of an app.
+func (i *Instance) loads() func(appID string) []platform.RoutedDyno {
+	if i.cfg.NoRouter {
+		return nil
+	}
+	return func(appID string) (all []platform.RoutedDyno) {
+		for _, l := range i.router.Loads(appID) {
+			all = append(all, platform.RoutedDyno{Name: l.Dyno, Weight: l.Weight, InFlight: &l.InFlight, Quarantined: l.Quarantined})
+		}
+		return all
+	}
 }
 
 // ours says for which names routers have a certificate.

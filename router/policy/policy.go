@@ -34,6 +34,9 @@ type Dyno struct {
 // and apps. Calls with a dyno in common come one after the other.
 type Policy func(dynos []*Dyno) int
 
+// Heroku is the name of Heroku's policy, for apps that have chosen none.
+const Heroku = "random"
+
 // named are all policies, Heroku's first.
 func named(intN func(n int) int) []struct {
 	name   string
@@ -43,7 +46,7 @@ func named(intN func(n int) int) []struct {
 		name   string
 		policy Policy
 	}{
-		{"random", Random(intN)},
+		{Heroku, Random(intN)},
 		{"round-robin", RoundRobin(intN)},
 		{"least-outstanding", LeastOutstanding(intN)},
 		{"two-choices", TwoChoices(intN)},
