@@ -61,7 +61,7 @@ func arrows() map[string][]string {
 		// The wiring: it alone knows everybody, and only cli knows it.
 		"platform/instance": {"platform", "platform/api", "platform/api/listener", "platform/backup", "platform/build", "platform/controller",
 			"platform/docker", "platform/build/image", "platform/dyno", "platform/dyno/docker", "platform/dyno/pid1", "platform/dyno/process", "platform/git",
-			"platform/stack", "platform/logplex", "platform/pki", "platform/proc",
+			"platform/stack", "platform/logplex", "platform/pki", "platform/proc", "platform/acme", "platform/certs",
 			"platform/rendezvous", "platform/store", "addons", "addons/catalog", "addons/engine", "addons/postgres",
 			"addons/redis", "router", "router/follow", "router/metrics", "router/policy", "router/route"},
 

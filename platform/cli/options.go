@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -38,6 +40,8 @@ type options struct {
 
 	PostgresURL, RedisURL     string
 	PostgresImage, RedisImage string
+
+	ACMEDirectory, ACMEEmail, ACMERoots string
 
 	settings []setting
 }
@@ -81,6 +85,9 @@ func newOptions() *options {
 		{&o.PostgresImage, "postgres-image", "NIWA_POSTGRES_IMAGE", "`IMAGE` of the Postgres that the engine docker runs", image},
 		{&o.RedisImage, "redis-image", "NIWA_REDIS_IMAGE", "`IMAGE` of the Redis that the engine docker runs", image},
 		{&o.Domain, "domain", "NIWA_DOMAIN", "apps answer at http://APP.`DOMAIN`", domain},
+		{&o.ACMEDirectory, "acme-directory", "NIWA_ACME_DIRECTORY", "`URL` of the ACME server that certs:auto gets certificates from, whose terms you accept by naming it; empty for niwa's own authority", acmeDirectory},
+		{&o.ACMEEmail, "acme-email", "NIWA_ACME_EMAIL", "`ADDRESS` that the ACME server may write to; empty for none", mailAddress},
+		{&o.ACMERoots, "acme-ca", "NIWA_ACME_CA", "`FILE` with the certificate that a private ACME server's own is signed by", anything},
 		{&o.Cycle, "cycle", "NIWA_CYCLE", "`TIME` that a dyno runs before a fresh one takes its place, as on Heroku; 0 for ever", span},
 	}
 	for _, s := range o.settings {
@@ -204,6 +211,20 @@ func engineName(value string) error {
 func span(value string) error {
 	if d, err := time.ParseDuration(value); err != nil || d < 0 || d > 0 && d < time.Minute {
 		return fmt.Errorf("%q is not a time of a minute or more, such as 24h, nor 0", value)
+	}
+	return nil
+}
+
+func acmeDirectory(value string) error {
+	if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil) {
+		return errors.New("it is not the https:// URL of an ACME directory, such as https://acme-v02.api.letsencrypt.org/directory")
+	}
+	return nil
+}
+
+func mailAddress(value string) error {
+	if a, err := mail.ParseAddress(value); value != "" && (err != nil || a.Address != value) {
+		return fmt.Errorf("%q is not an e-mail address", value)
 	}
 	return nil
 }

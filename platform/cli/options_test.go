@@ -40,6 +40,10 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"postgres-image": {"postgres:16", "registry.example:5000/postgres@sha256:00"},
 		"redis-image":    {"redis:6.2", "valkey/valkey:8"},
 
+		"acme-directory": {"https://a.test/dir", "https://[::1]:14000/dir"},
+		"acme-email":     {"a@b.test", "c@d.test"},
+		"acme-ca":        {"/a.pem", "b.pem"},
+
 		"cycle":  {"0", "90m"},
 		"domain": {"localhost", "apps.example.test"},
 	}
@@ -75,6 +79,8 @@ func TestABadValueIsAnsweredWithTheGoodOnes(t *testing.T) {
 	cases := map[string]struct{ flag, value, want string }{
 		"a runtime nobody knows":       {"runtime", "podman", "auto, docker, process"},
 		"an engine nobody knows":       {"engines", "cloud", "use one of [auto external docker native embedded]"},
+		"an ACME server without TLS":   {"acme-directory", "http://a.test/dir", "https://acme-v02.api.letsencrypt.org/directory"},
+		"no e-mail address":            {"acme-email", "gardener", "not an e-mail address"},
 		"a port alone":                 {"api", "5100", "HOST:PORT, such as 127.0.0.1:5100"},
 		"a port out of range":          {"router", "localhost:70000", "HOST:PORT"},
 		"no host":                      {"router-tls", ":8443", "HOST:PORT"},

@@ -125,6 +125,8 @@ func (o *options) config(program Program, progress io.Writer) instance.Config {
 		PostgresURL: o.PostgresURL, PostgresImage: o.PostgresImage,
 		RedisURL: o.RedisURL, RedisImage: o.RedisImage,
 
+		ACMEDirectory: o.ACMEDirectory, ACMEEmail: o.ACMEEmail, ACMERoots: o.ACMERoots,
+
 		Domain:     o.Domain,
 		Strictness: o.Strictness,
 		Elements:   program.Elements,

@@ -49,18 +49,19 @@ type Config struct {
 	// empty for the usual ones.
 	PostgresURL, RedisURL     string
 	PostgresImage, RedisImage string
-	Strictness                string // the router's: strict or heroku; empty for strict
+	Strictness                string        // the router's: strict or heroku; empty for strict
+	Domain                    string        // apps answer at NAME.Domain
+	Cycle                     time.Duration // how long a dyno runs before it is replaced; 0 for ever
+	Elements                  []byte        // elements.yaml
+	Buildpacks                fs.FS
+	Version                   string
+	Progress                  func(format string, args ...any) // told what takes its time
+	Log                       *slog.Logger
+
 	// ACMEDirectory is the URL of the authority that signs the certificates of
 	// domains; empty for niwa's own. ACMERoots is a file with who vouches for
 	// its server; empty for the machine's roots.
 	ACMEDirectory, ACMEEmail, ACMERoots string
-	Domain                              string        // apps answer at NAME.Domain
-	Cycle                               time.Duration // how long a dyno runs before it is replaced; 0 for ever
-	Elements                            []byte        // elements.yaml
-	Buildpacks                          fs.FS
-	Version                             string
-	Progress                            func(format string, args ...any) // told what takes its time
-	Log                                 *slog.Logger
 }
 
 // Listener is where something answers.
