@@ -54,6 +54,7 @@ const (
 	connectTimeout     code = "H19"
 	bootTimeout        code = "H20"
 	connectRefused     code = "H21"
+	connectionLimit    code = "H22"
 	forcedClose        code = "H24"
 	invalidLength      code = "H25 content length"
 	invalidCoding      code = "H25 transfer encoding"
@@ -115,6 +116,8 @@ func (c code) terms() terms {
 		return failed("App boot timeout")
 	case connectRefused:
 		return failed("Backend connection refused")
+	case connectionLimit:
+		return failed("Connection limit reached")
 	case forcedClose:
 		return terms{desc: "Forced close", at: "error"}
 	case invalidLength:

@@ -30,6 +30,7 @@ type exchange struct {
 	continued  bool    // and said so
 	served     int     // requests of the connection
 	received   int64   // bytes of the request, as they came
+	among      string  // the id of the app that it is counted with
 	request    []byte  // for the dyno: the head, and the body
 	answer     []byte  // what is written to the client
 	body       []byte  // all of it, where it was here with the head

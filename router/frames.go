@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync"
 )
 
 const (
@@ -24,11 +25,19 @@ type frames struct {
 	in      *bufio.Reader
 	ready   []byte // to be read before what is next in in
 	through int    // bytes of a frame, or of the preface, that are passed on as they are
+	leave   func() // called once it is closed
+	left    sync.Once
 }
 
-func newFrames(c *tls.Conn) *frames {
+func newFrames(c *tls.Conn, leave func()) *frames {
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	return &frames{Conn: c, tls: c.ConnectionState(), in: bufio.NewReaderSize(c, bufferSize), through: len(preface)}
+	return &frames{Conn: c, tls: c.ConnectionState(), in: bufio.NewReaderSize(c, bufferSize), through: len(preface), leave: leave}
+}
+
+// Close closes the connection.
+func (f *frames) Close() error {
+	defer f.left.Do(f.leave)
+	return f.Conn.Close()
 }
 
 func (f *frames) Read(p []byte) (int, error) {

@@ -72,7 +72,7 @@ type connKey struct{}
 
 // serveTLS does the handshake and gives the connection to who speaks what was
 // agreed on.
-func (rt *Router) serveTLS(raw net.Conn) {
+func (rt *Router) serveTLS(raw net.Conn, leave func()) {
 	c := tls.Server(raw, rt.tls)
 	ctx, cancel := context.WithTimeout(rt.cut, rt.timeouts.Client)
 	err := c.HandshakeContext(ctx)
@@ -80,14 +80,16 @@ func (rt *Router) serveTLS(raw net.Conn) {
 	if err != nil {
 		rt.metrics.Clients.HandshakeFailed()
 		c.Close()
+		leave()
 		return
 	}
 	state := c.ConnectionState()
 	rt.metrics.Clients.Handshake(state.Version)
 	if state.NegotiatedProtocol == "h2" {
-		rt.edge.take(newFrames(c))
+		rt.edge.take(newFrames(c, leave))
 		return
 	}
+	defer leave()
 	socket := rawConn(raw)
 	rt.newConn(c, originOf(c, &state), nil, func() bool { return socket != nil && hungUp(socket) }).serve()
 }

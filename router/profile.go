@@ -47,7 +47,7 @@ func (x *exchange) unfit() error {
 		x.line.by = appendQuoted(append(x.line.by, " agent="...), x.agent())
 		return misdirected // over a connection of HTTP/2 that was made for another host
 	}
-	return nil
+	return x.join()
 }
 
 // agent is the User-Agent.

@@ -34,6 +34,8 @@ type Config struct {
 	// Timeouts that are zero are Heroku's.
 	Timeouts   Timeouts
 	Strictness Strictness
+	// Limits that are zero are as documented.
+	Limits Limits
 }
 
 // Strictness is what becomes of a client's connection after a request with both
@@ -79,6 +81,9 @@ type Router struct {
 	log      func(appID string, line []byte)
 	timeouts Timeouts
 	lenient  bool
+	limits   Limits
+	crowd    crowd
+	places   chan struct{} // one for each client there may be
 	tower    tower
 	tls      *tls.Config
 	fleet    *fleet
@@ -102,10 +107,12 @@ type Router struct {
 // New makes a router. It does nothing until it is given a listener.
 func New(c Config) *Router {
 	rt := &Router{
-		routes: c.Routes, log: c.Log, timeouts: c.Timeouts.orHeroku(), lenient: c.Strictness == Heroku,
+		routes: c.Routes, log: c.Log, timeouts: c.Timeouts.orHeroku(), lenient: c.Strictness == Heroku, limits: c.Limits.orDefault(),
 		buffers: buffers{size: bufferSize}, large: buffers{size: largeSize},
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 	}
+	rt.places = make(chan struct{}, rt.limits.Clients)
+	rt.crowd = crowd{most: rt.limits.ClientsPerApp, size: make(map[string]int)}
 	rt.tower.every = rt.timeouts.sweepEvery()
 	rt.tower.now.Store(time.Now().UnixNano())
 	rt.metrics = metrics.New(time.Now())
@@ -119,7 +126,8 @@ func New(c Config) *Router {
 // Serve takes plain HTTP connections from ln until Shutdown, when it returns
 // nil, or until ln fails.
 func (rt *Router) Serve(ln net.Listener) error {
-	return rt.accept(ln, func(c net.Conn) {
+	return rt.accept(ln, func(c net.Conn, leave func()) {
+		defer leave()
 		raw := rawConn(c)
 		rt.newConn(c, originOf(c, nil), raw, func() bool { return raw != nil && hungUp(raw) }).serve()
 	})
@@ -131,8 +139,9 @@ func (rt *Router) ServeTLS(ln net.Listener) error {
 	return rt.accept(ln, rt.serveTLS)
 }
 
-// accept gives every connection to a goroutine of its own.
-func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
+// accept gives every connection to a goroutine of its own, once there is a place
+// for it, which it is to leave.
+func (rt *Router) accept(ln net.Listener, serve func(c net.Conn, leave func())) error {
 	if !rt.listenOn(ln) {
 		return ln.Close()
 	}
@@ -141,12 +150,17 @@ func (rt *Router) accept(ln net.Listener, serve func(net.Conn)) error {
 		go rt.sweep()
 		go rt.metrics.Run(rt.cut, rt.routes)
 	})
+	leave := func() { <-rt.places }
 	for pause := time.Millisecond; ; {
+		rt.places <- struct{}{}
 		c, err := ln.Accept()
+		if err != nil {
+			leave()
+		}
 		switch {
 		case err == nil:
 			pause = time.Millisecond
-			go serve(c)
+			go serve(c, leave)
 		case rt.draining.Load():
 			return nil
 		case exhausted(err):
@@ -183,6 +197,7 @@ func (rt *Router) dismiss(c *conn) {
 	rt.mu.Lock()
 	defer rt.mu.Unlock()
 	delete(rt.conns, c)
+	rt.crowd.move(c.exchange.among, "")
 	rt.clients.Done()
 	c.counts().End()
 }

@@ -25,6 +25,8 @@ type upload struct {
 	chunked bool
 	chunks  wire.Chunks
 	out     []byte
+	began   int64         // unix time in nanoseconds
+	taken   int64         // bytes read since
 	done    chan struct{} // nil before the start; closed when nothing more will be read from the client
 
 	mu        sync.Mutex
@@ -55,6 +57,7 @@ func (u *upload) start(d *dynoConn, head []byte) error {
 			return err
 		}
 	}
+	u.began = u.x.rt.tower.now.Load()
 	u.done = make(chan struct{})
 	u.x.wait(false)
 	go func() {
@@ -153,10 +156,14 @@ func (u *upload) readMore() error {
 	u.mu.Unlock()
 	n, err := c.Read(c.space())
 	c.to += n
-	if n > 0 {
-		return nil
+	u.taken += int64(n)
+	switch {
+	case n == 0:
+		return err
+	case u.crawls():
+		return os.ErrDeadlineExceeded
 	}
-	return err
+	return nil
 }
 
 // discard reads on so that a client which writes all before it reads gets as
