@@ -97,12 +97,18 @@ keep_folder() {
 }
 
 lend_folder() {
+	unspoilt "$1" || return
+	mkdir -p "$2"
+	cp -alf "$1/." "$2"
+}
+
+# unspoilt KEPT returns 1, and drops what is left of it, where the folder is not
+# there as it was kept.
+unspoilt() {
 	if [[ ! -d $1 || ! -f $1.is || $(<"$1.is") != "$(folder_state "$1")" ]]; then
 		rm -rf "$1" "$1.is"
 		return 1
 	fi
-	mkdir -p "$2"
-	cp -alf "$1/." "$2"
 }
 
 # own_file FILE gives the build a copy of a file that is to be written to.

@@ -109,17 +109,21 @@ func (b *bench) in(t testing.TB) *bench {
 	return &sub
 }
 
-// twin is another app of a subtest, with a copy of the app's cache: what one
+// twin serves a subtest, after which the app's cache is again as it was: what one
 // changes in it the next does not see.
 func (b *bench) twin(t testing.TB) *bench {
 	t.Helper()
-	sub := b.in(t)
-	sub.app = uuid.NewString()
-	out, err := exec.Command("cp", "-a", filepath.Join(b.cfg.CacheDir, b.app), filepath.Join(b.cfg.CacheDir, sub.app)).CombinedOutput()
-	if err != nil {
+	cache := filepath.Join(b.cfg.CacheDir, b.app)
+	kept := filepath.Join(b.dir, uuid.NewString())
+	if out, err := exec.Command("cp", "-a", cache, kept).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return sub
+	t.Cleanup(func() {
+		if err := errors.Join(removeAll(b.cfg.CacheDir, b.app), os.Rename(kept, cache)); err != nil {
+			t.Error(err)
+		}
+	})
+	return b.in(t)
 }
 
 // finding is the same app on a machine where a folder is first on the PATH.

@@ -159,12 +159,6 @@ func TestAClojureBuildIsRestoredForAsLongAsNothingHasChanged(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the kind of machine", func(t *testing.T) {
-		b := b.twin(t).finding(answering(t, "uname", "-sm", "Plan9 mips"))
-		if build(b, nil, nil) {
-			t.Errorf("it has changed, and the last build is restored:\n%s", b.last)
-		}
-	})
 	for name, test := range map[string]struct {
 		change func(*Request)
 		files  map[string]string

@@ -65,11 +65,19 @@ func lockedNode(t testing.TB, scripts string) map[string]string {
 func answering(t testing.TB, name, call, answer string) string {
 	t.Helper()
 	dir := reachable(t)
-	text := fmt.Sprintf("#!/bin/sh\nif [ \"$*\" = %q ]; then echo %q; else exec %s \"$@\"; fi\n", call, answer, need.Tool(t, name))
-	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755); err != nil {
+	answerIn(t, dir, name, call, answer)
+	return dir
+}
+
+// answerIn puts such a program into a folder, for the time of the test.
+func answerIn(t testing.TB, dir, name, call, answer string) {
+	t.Helper()
+	program := filepath.Join(dir, name)
+	text := fmt.Sprintf("#!/bin/sh\nif [ \"$*\" = '%s' ]; then echo '%s'; else exec %s \"$@\"; fi\n", call, answer, need.Tool(t, name))
+	if err := os.WriteFile(program, []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	t.Cleanup(func() { os.Remove(program) })
 }
 
 const restoresModules = "       Restoring node_modules of the last build"

@@ -141,9 +141,13 @@ func TestPHPAppIsBuiltFromAComposerRepositoryAndServed(t *testing.T) {
 	}
 
 	repository.Close()
+	app["public/more.php"] = "<?php\n"
 	b.build(b.request(tarOf(t, files(app)...)))
 	b.last.has(t, "Nothing to install, update or remove\n")
 }
+
+// describesPHP is what the buildpack asks PHP about itself.
+const describesPHP = `echo PHP_VERSION; foreach (get_loaded_extensions() as $e) echo " $e ", phpversion($e);`
 
 // only runs a command where there is PHP and neither Apache nor nginx.
 const only = `mkdir /tmp/bin; for tool in bash php sed basename dirname realpath mktemp rm sort head; do ln -s $(command -v $tool) /tmp/bin/; done

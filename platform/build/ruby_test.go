@@ -123,7 +123,7 @@ func TestRubyAppIsBuiltFromVendoredGems(t *testing.T) {
 		b.last.has(t, "BUNDLE_WITHOUT=garden", "bundle install\n")
 	})
 	t.Run("another Ruby", func(t *testing.T) {
-		b := b.in(t).finding(answering(t, "ruby", "-e print RUBY_DESCRIPTION", "ruby 9.9"))
+		b := b.in(t).finding(answering(t, "ruby", "-e puts RUBY_DESCRIPTION, Gem::Specification.find_all_by_name(\"bundler\").map(&:version)", "ruby 9.9"))
 		b.build(b.request(tarOf(t, files(vendored)...)))
 		b.last.has(t, "-----> Discarding the installed gems of the last build: Ruby has changed\n", "Installing gardenmoss 1.0.0\n")
 	})
@@ -153,6 +153,9 @@ func TestRubyAppIsBuiltFromAGemServer(t *testing.T) {
 			if strings.Contains(b.last.String(), "s3cret") {
 				t.Errorf("the mirror's password is shown:\n%s", b.last)
 			}
+			req = b.request(tarOf(t, files(gemfiles(test.source, map[string]string{"gardenmoss": "1.0.0"}))...))
+			b.build(req)
+			b.last.has(t, restored)
 			if got := b.inDyno(req, "gardenmoss"); got != "green\n" {
 				t.Errorf("the program prints %q", got)
 			}
