@@ -63,16 +63,16 @@ func printRouting(out io.Writer, r client.Routing) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "\nDYNO\tWEIGHT\tIN FLIGHT\t\n")
+	fmt.Fprintf(w, "\nDYNO\tWEIGHT\tIN FLIGHT\n")
 	for _, d := range r.Dynos {
 		inFlight, note := "unknown", ""
 		if d.InFlight != nil {
 			inFlight = strconv.Itoa(*d.InFlight)
 		}
 		if d.Quarantined {
-			note = "left out, as it took no connection"
+			note = "\tleft out, as it took no connection"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", d.Name, d.Weight, inFlight, note)
+		fmt.Fprintf(w, "%s\t%d\t%s%s\n", d.Name, d.Weight, inFlight, note)
 	}
 	return w.Flush()
 }

@@ -31,20 +31,31 @@ func (c *Controller) Routing(ctx context.Context, nameOrID string) (platform.App
 		return app, nil, err
 	}
 	app.Routing.Policy = cmp.Or(app.Routing.Policy, policy.Heroku)
-	if c.Loads != nil {
-		return app, c.Loads(app.ID), nil
-	}
-	var dynos []platform.RoutedDyno
-	if routed, ok := c.Routes.Table().App(app.ID); ok {
-		for _, d := range routed.Dynos {
-			weight, ok := app.Routing.Weights[d.Name]
-			if !ok {
-				weight = 1
-			}
-			dynos = append(dynos, platform.RoutedDyno{Name: d.Name, Weight: weight})
-		}
-	}
+	dynos := c.routed(app)
+	slices.SortFunc(dynos, func(a, b platform.RoutedDyno) int { // web.2 before web.10
+		return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
 	return app, dynos, nil
+}
+
+// routed are the dynos that get an app's requests: as the platform's own router
+// knows them or, where it has none, as the table does.
+func (c *Controller) routed(app platform.App) (dynos []platform.RoutedDyno) {
+	if c.Loads != nil {
+		return c.Loads(app.ID)
+	}
+	routed, ok := c.Routes.Table().App(app.ID)
+	if !ok {
+		return nil
+	}
+	for _, d := range routed.Dynos {
+		weight, ok := app.Routing.Weights[d.Name]
+		if !ok {
+			weight = 1
+		}
+		dynos = append(dynos, platform.RoutedDyno{Name: d.Name, Weight: weight})
+	}
+	return dynos
 }
 
 // UpdateRouting changes how an app's requests are routed. When it returns, the
