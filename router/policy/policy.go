@@ -120,15 +120,21 @@ func LeastOutstanding(intN func(n int) int) Policy {
 		_, each := shares(dynos)
 		least, tied := nobody, 0
 		for i, d := range dynos {
-			weight := d.Weight + each
-			if weight == 0 || least != nobody && busier(d, dynos[least], each) {
+			switch weight := d.Weight + each; {
+			case weight == 0:
+			case least == nobody || busier(dynos[least], d, each):
+				least, tied = i, weight
+			case !busier(d, dynos[least], each):
+				tied += weight
+			}
+		}
+		n := intN(tied)
+		for i, d := range dynos[least:] { // of which some are tied with the first
+			if busier(d, dynos[least], each) {
 				continue
 			}
-			if least == nobody || busier(dynos[least], d, each) {
-				tied = 0
-			}
-			if tied += weight; intN(tied) < weight {
-				least = i
+			if n -= d.Weight + each; n < 0 {
+				return least + i
 			}
 		}
 		return least
