@@ -2,7 +2,6 @@ package router
 
 import (
 	"maps"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -65,26 +64,11 @@ type backend struct {
 	gone        bool        // no longer in the table: keeps no connection
 }
 
-// formation is an app's web dynos, and how one of them is chosen.
-type formation struct {
-	backends []*backend
-	choose   policy.Policy
-}
-
 func newFleet(routes *route.Live, t *tower, keepAlive time.Duration) *fleet {
 	return &fleet{
 		routes: routes, policy: policyNamed, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), formations: make(map[*route.App]*formation),
 		inFlight: make(map[string]*counter), busy: make(map[string]*counter),
 	}
-}
-
-// policyNamed is random where an app has chosen nothing, or what only a newer
-// router has.
-func policyNamed(name string) policy.Policy {
-	if choose, err := policy.Named(name, rand.IntN); err == nil {
-		return choose
-	}
-	return policy.Random(rand.IntN)
 }
 
 // enter counts a request for the app in, until it leaves; it is nil when the app
@@ -109,10 +93,10 @@ func (f *fleet) leave(c *counter) {
 
 // pick chooses a dyno for a request, which has it until done: the one of the
 // badge, if there is such a one and it is to get requests; with an idle
-// connection to it where one is wanted and there is one. The dyno is nil when all are quarantined, and current
-// is false when the table that the app was looked up in is in use no more: a
-// request is counted with a dyno only while the table has that, and so no drain
-// overlooks it.
+// connection to it where one is wanted and there is one. The dyno is nil when
+// all are quarantined, and current is false when the table that the app was
+// looked up in is in use no more: a request is counted with a dyno only while
+// the table has that, and so no drain overlooks it.
 func (f *fleet) pick(table *route.Table, app *route.App, badge []byte, idle bool) (b *backend, d *dynoConn, current bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -128,54 +112,6 @@ func (f *fleet) pick(table *route.Table, app *route.App, badge []byte, idle bool
 		d = b.reuse()
 	}
 	return b, d, true
-}
-
-// choose chooses among the dynos that are not quarantined; there may be none.
-// f.mu is held.
-func (f *fleet) choose(of *formation, badge []byte) *backend {
-	f.free, f.seen = f.free[:0], f.seen[:0]
-	for _, b := range of.backends {
-		if !b.isQuarantined() {
-			if string(badge) == b.badge && b.seen.Weight > 0 {
-				return b
-			}
-			f.free = append(f.free, b)
-			f.seen = append(f.seen, &b.seen)
-		}
-	}
-	if len(f.free) == 0 {
-		return nil
-	}
-	return f.free[of.choose(f.seen)]
-}
-
-func (b *backend) isQuarantined() bool {
-	return !b.quarantined.IsZero() && time.Now().Before(b.quarantined)
-}
-
-// of is the app's dynos as this router knows them. f.mu is held.
-func (f *fleet) of(app *route.App) *formation {
-	if of, ok := f.formations[app]; ok {
-		return of
-	}
-	of, reweighed := &formation{choose: f.policy(app.Routing.Policy)}, false
-	for _, dyno := range app.Dynos {
-		weight := 1
-		if w, ok := app.Routing.Weights[dyno.Name]; ok {
-			weight = min(max(0, w), policy.MaxWeight)
-		}
-		b := f.backend(backendKey{app.ID, dyno}, weight)
-		reweighed = reweighed || b.seen.Weight != weight
-		b.seen.Weight = weight
-		of.backends = append(of.backends, b)
-	}
-	for _, b := range of.backends {
-		if reweighed {
-			b.seen = policy.Dyno{InFlight: b.seen.InFlight, Weight: b.seen.Weight}
-		}
-	}
-	f.formations[app] = of
-	return of
 }
 
 func (f *fleet) backend(key backendKey, weight int) *backend {
@@ -244,28 +180,4 @@ func (f *fleet) quarantine(b *backend, until time.Time) (listed bool) {
 	f.prune()
 	b.quarantined = until
 	return !b.gone
-}
-
-// Load is what a router knows of a dyno: what the app's policy sees, and whether
-// it is left out for a while.
-type Load struct {
-	Dyno             string
-	InFlight, Weight int
-	Quarantined      bool
-}
-
-// Loads tells of the dynos of an app, by its id.
-func (rt *Router) Loads(appID string) (all []Load) {
-	f := rt.fleet
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.prune()
-	app, ok := f.table.App(appID)
-	if !ok {
-		return nil
-	}
-	for _, b := range f.of(app).backends {
-		all = append(all, Load{b.dyno.Name, b.seen.InFlight, b.seen.Weight, b.isQuarantined()})
-	}
-	return all
 }
