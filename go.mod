@@ -25,6 +25,8 @@ require (
 	github.com/klauspost/pgzip v1.3.0 // compresses a slug on all cores: every deploy waits for it
 	github.com/moby/patternmatcher v0.6.1 // .dockerignore, as the engine itself reads it
 	github.com/prometheus/client_golang v1.25.0 // metrics as Prometheus reads them; its own library, 4 MB of the binary
+	github.com/prometheus/client_model v0.6.3 // what that is parsed into; tests only
+	github.com/prometheus/common v0.72.0 // parses what Prometheus reads; tests only
 	github.com/redis/go-redis/v9 v9.23.0 // Redis
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // draft-04, which Heroku's schema is written in; tests only
 	github.com/spf13/cobra v1.10.2 // commands, flags, completion
@@ -86,8 +88,6 @@ require (
 	github.com/opencontainers/image-spec v1.1.1 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
-	github.com/prometheus/client_model v0.6.3 // indirect
-	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/puzpuzpuz/xsync/v3 v3.5.1 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
