@@ -88,6 +88,16 @@ func Names(leaf *x509.Certificate) []string {
 	return nil
 }
 
+// Covers says whether a certificate is for a domain, which may be a wildcard.
+func Covers(leaf *x509.Certificate, domain string) bool {
+	if rest, wild := strings.CutPrefix(domain, "*."); wild {
+		return slices.ContainsFunc(Names(leaf), func(name string) bool { return strings.EqualFold(name, "*."+rest) })
+	}
+	named := *leaf
+	named.DNSNames = Names(leaf)
+	return named.VerifyHostname(domain) == nil
+}
+
 // Read parses the first certificate of a chain that was checked.
 func Read(chain string) (*x509.Certificate, error) {
 	block, _ := pem.Decode([]byte(chain))

@@ -71,15 +71,7 @@ func endpointFor(tx *store.Tx, appID, hostname, named string) (*string, error) {
 // covers says whether a certificate is for a domain.
 func covers(e platform.SNIEndpoint, hostname string) bool {
 	leaf, err := certs.Read(e.CertificateChain)
-	if err != nil {
-		return false
-	}
-	for _, name := range leaf.DNSNames {
-		if strings.EqualFold(name, hostname) { // a wildcard domain, which no server is called
-			return true
-		}
-	}
-	return leaf.VerifyHostname(hostname) == nil
+	return err == nil && certs.Covers(leaf, hostname)
 }
 
 // SetDomainEndpoint has a domain served with another certificate; empty names
