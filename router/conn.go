@@ -38,6 +38,7 @@ type conn struct {
 	from, to int    // what is unread of it
 	req      wire.Request
 	exchange exchange
+	one      [1]byte     // what more reads into
 	busy     atomic.Bool // it has a request
 	unsure   atomic.Bool // whether the client has ended its side
 	failed   error       // how reading ended
@@ -100,7 +101,7 @@ func (c *conn) turn() verdict {
 		if v := c.consume(true); v != hungry {
 			return v
 		}
-		n, err := c.Read(c.space())
+		n, err := c.more()
 		c.to += n
 		if n == 0 && err != nil {
 			c.failed = err
@@ -166,7 +167,7 @@ func (c *conn) consume(mayRead bool) verdict {
 		}
 		c.from += n
 		c.exchange.received = int64(n)
-		c.busy.Store(true)
+		c.claim()
 		c.read.clear()
 		if !mayRead && !c.standsAlone() {
 			return outside

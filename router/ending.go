@@ -10,6 +10,7 @@ import (
 // refuse answers a request that is not HTTP as the router takes it. The
 // connection ends with it.
 func (c *conn) refuse(err error) {
+	c.claim()
 	x := &c.exchange
 	x.profile = profileOf(nil)
 	fault, ok := errors.AsType[*wire.RequestError](err)

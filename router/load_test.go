@@ -55,7 +55,7 @@ func clients(t *testing.T, h *harness, n int, stop <-chan struct{}) (answered *a
 	return answered, done
 }
 
-func waitFor(t *testing.T, what string, reached func() bool) {
+func waitFor(t testing.TB, what string, reached func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !reached(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

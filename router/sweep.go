@@ -42,6 +42,7 @@ func (c *conn) sweep(now time.Time) {
 	if c.unsure.Swap(false) && !c.busy.Load() && ended(c.raw) {
 		c.read.interrupt()
 	}
+	c.slim(now)
 	x := &c.exchange
 	x.mu.Lock()
 	defer x.mu.Unlock()

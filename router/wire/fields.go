@@ -108,7 +108,13 @@ type head struct {
 	codings   int    // Transfer-Encoding fields
 }
 
+// maxKept is how much of what a large head had grown is kept for the next.
+const maxKept = 64
+
 func (h *head) reset() {
+	if cap(h.fields) > maxKept || cap(h.nominated) > maxKept {
+		h.fields, h.nominated = nil, nil
+	}
 	*h = head{fields: h.fields[:0], nominated: h.nominated[:0], length: -1}
 }
 
