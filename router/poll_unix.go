@@ -41,9 +41,9 @@ func polled(raw syscall.RawConn, events int16) (got int16) {
 	return got
 }
 
-// rawConn is the way past the poller, where there is one.
+// rawConn is the way past the poller, where there is one: TLS has none.
 func rawConn(c net.Conn) syscall.RawConn {
-	if tcp, ok := c.(*net.TCPConn); ok {
+	if tcp, ok := c.(syscall.Conn); ok {
 		if raw, err := tcp.SyscallConn(); err == nil {
 			return raw
 		}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -113,6 +114,15 @@ type placed struct {
 func (p *placed) Close() error {
 	defer p.leave()
 	return p.Conn.Close()
+}
+
+// SyscallConn has the router go past the poller, as with any connection of TCP.
+func (p *placed) SyscallConn() (syscall.RawConn, error) {
+	raw, ok := p.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return raw.SyscallConn()
 }
 
 // CloseWrite ends what is written, as a tunnel does that the other side ended.

@@ -110,3 +110,36 @@ func TestAppsLeaveFilesToThePlatform(t *testing.T) {
 		t.Errorf("of %d files apps have %d connections", limit.Cur, n)
 	}
 }
+
+func TestAConnectionThatHasAPlaceIsOneOfTCPInAllElse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &limited{patient: newPatient(ln, "--router", slog.New(slog.DiscardHandler)), places: make(places, 1)}
+	defer l.Close()
+	client, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sys, ok := conn.(syscall.Conn)
+	if !ok {
+		t.Fatal("the router cannot go past the poller")
+	}
+	raw, err := sys.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.Control(func(uintptr) {}); err != nil {
+		t.Error(err)
+	}
+	if half, ok := conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
+		t.Error("its writing side alone cannot be closed")
+	}
+}

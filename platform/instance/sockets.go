@@ -28,13 +28,14 @@ type sockets struct {
 type toOpen struct {
 	to         *net.Listener
 	addr, flag string
+	of         net.ListenConfig
 }
 
 // listen opens every socket before anything is started, so that a port in use
 // is found while nothing can be left half done.
 func (i *Instance) listen(ca *pki.Authority) (*sockets, error) {
 	var s sockets
-	err := i.listenAll([]toOpen{{&s.api, i.cfg.API, "--api"}, {&s.rendezvous, "127.0.0.1:0", ""}})
+	err := i.listenAll([]toOpen{{to: &s.api, addr: i.cfg.API, flag: "--api"}, {to: &s.rendezvous, addr: "127.0.0.1:0"}})
 	if err == nil {
 		err = i.listenForApps(&s)
 	}
@@ -58,7 +59,10 @@ func (i *Instance) listenForApps(s *sockets) error {
 	if i.cfg.NoRouter {
 		return nil
 	}
-	err := i.listenAll([]toOpen{{&s.router, i.cfg.Router, "--router"}, {&s.routerTLS, i.cfg.RouterTLS, "--router-tls"}})
+	unwatched := net.ListenConfig{KeepAlive: -1} // the router's own clocks do it, for less
+	err := i.listenAll([]toOpen{
+		{&s.router, i.cfg.Router, "--router", unwatched}, {&s.routerTLS, i.cfg.RouterTLS, "--router-tls", unwatched},
+	})
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func (i *Instance) listenForApps(s *sockets) error {
 
 func (i *Instance) listenAll(all []toOpen) error {
 	for _, want := range all {
-		ln, err := net.Listen("tcp", want.addr)
+		ln, err := want.of.Listen(context.Background(), "tcp", want.addr)
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fmt.Errorf("something else listens on %s; stop it, or choose another address with %s", want.addr, want.flag)
 		}

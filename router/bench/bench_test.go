@@ -155,7 +155,7 @@ func field(b *testing.B, text, pattern string) float64 {
 
 func wait(b *testing.B, text, percentile string) time.Duration {
 	b.Helper()
-	m := regexp.MustCompile(percentile + `\s+(\S+)`).FindStringSubmatch(text)
+	m := regexp.MustCompile(`(?m)^\s+` + percentile + `\s+(\S+)`).FindStringSubmatch(text)
 	if m == nil {
 		b.Fatalf("wrk did not say %s:\n%s", percentile, text)
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -134,7 +135,7 @@ func nginxProxy(t testing.TB, dir string, to []string, pemFile string) contender
   upstream dyno { random; server %[2]s; server %[6]s; keepalive 512; keepalive_requests 1000000000; }
   server {
     listen %[3]s reuseport; listen %[4]s reuseport ssl;
-    ssl_certificate %[5]s; ssl_certificate_key %[5]s;
+    ssl_certificate %[5]s; ssl_certificate_key %[5]s; ssl_protocols TLSv1.2 TLSv1.3;
     location / {
       proxy_pass http://dyno; proxy_http_version 1.1;
       proxy_set_header Connection ""; proxy_set_header Host $host;
@@ -220,11 +221,12 @@ func serve() error {
 		ID: "app", Name: "app", State: route.Serving, Dynos: dynos,
 	}}})
 	rt := router.New(router.Config{Routes: route.NewLive(table), TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Log: log.line})
-	plain, err := net.Listen("tcp", os.Getenv("BENCH_ROUTER"))
+	listen := net.ListenConfig{KeepAlive: -1} // as niwa does
+	plain, err := listen.Listen(context.Background(), "tcp", os.Getenv("BENCH_ROUTER"))
 	if err != nil {
 		return err
 	}
-	secure, err := net.Listen("tcp", os.Getenv("BENCH_TLS"))
+	secure, err := listen.Listen(context.Background(), "tcp", os.Getenv("BENCH_TLS"))
 	if err != nil {
 		return err
 	}
