@@ -22,6 +22,7 @@ import (
 	"niwa/addons/catalog"
 	"niwa/platform/controller"
 	"niwa/platform/logplex"
+	"niwa/router/metrics"
 )
 
 // Config is what an API works with. It owns none of it.
@@ -39,6 +40,8 @@ type Config struct {
 	Version    string
 	// Backup writes an archive of the whole platform.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Routers have counted the requests of apps.
+	Routers []*metrics.Metrics
 }
 
 // API serves one platform. It is made by New and used up by Shutdown.

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/gofiber/fiber/v2"
+
+	"niwa/router/metrics"
 )
 
 // route is one thing a client may ask for. status is that of success.
@@ -72,6 +74,11 @@ func (a *API) routes() []route {
 		{get, "/niwa/apps/:app/routing", 200, a.routingInfo},
 		{patch, "/niwa/apps/:app/routing", 200, a.routingUpdate},
 		{get, "/apps/:app/pipeline-couplings", 200, a.noSuch("pipeline coupling")},
+
+		{get, "/apps/:app/router-metrics/errors", 200, a.routerMetrics(metrics.Errors)},
+		{get, "/apps/:app/router-metrics/latency", 200, a.routerMetrics(metrics.Latency)},
+		{get, "/apps/:app/router-metrics/status", 200, a.routerMetrics(metrics.Status)},
+		{get, "/apps/:app/router-metrics/throughput", 200, a.routerMetrics(metrics.Throughput)},
 
 		{get, "/apps/:app/domains", 200, a.domainList},
 		{post, "/apps/:app/domains", 201, a.domainCreate},

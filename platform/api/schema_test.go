@@ -227,7 +227,9 @@ func (s *schema) check(l link, body []byte) error {
 func beyondSchema() []string {
 	return []string{
 		"DELETE /oauth/sessions/{}",
-		"GET /addons/{}/config/{}", "GET /niwa/apps/{}/routing", "GET /teams/apps",
+		"GET /addons/{}/config/{}", "GET /apps/{}/router-metrics/errors", "GET /apps/{}/router-metrics/latency",
+		"GET /apps/{}/router-metrics/status", "GET /apps/{}/router-metrics/throughput",
+		"GET /niwa/apps/{}/routing", "GET /teams/apps",
 		"PATCH /niwa/apps/{}/routing",
 		"POST /apps/{}/dynos/{}",
 	}

@@ -87,7 +87,7 @@ func ports(opts *options) (findings []finding) {
 			if len(routers) == 0 {
 				findings = append(findings, port(s))
 			}
-		case "api":
+		case "api", "metrics":
 			findings = append(findings, port(s))
 		}
 	}

@@ -30,6 +30,7 @@ type options struct {
 	Router    string
 	RouterTLS string
 	NoRouter  string
+	Metrics   string
 	Runtime   string
 	StackBase string
 	Engines   string
@@ -61,6 +62,7 @@ func newOptions() *options {
 		Router:    "127.0.0.1:8080",
 		RouterTLS: "127.0.0.1:8443",
 		NoRouter:  "false",
+		Metrics:   "127.0.0.1:0",
 		Runtime:   instance.Auto,
 		Engines:   "auto",
 		Domain:    "localhost",
@@ -77,6 +79,7 @@ func newOptions() *options {
 		{&o.RouterTLS, "router-tls", "NIWA_ROUTER_TLS", "`HOST:PORT` at which apps answer over HTTPS", address},
 		{&o.NoRouter, "no-router", "NIWA_NO_ROUTER", "leave --router and --router-tls to a \"niwa router\"", oneOf("true", "false")},
 		{&o.Strictness, "router-strictness", "NIWA_ROUTER_STRICTNESS", "strict, or heroku: a client's connection then stays open after a request with both a Content-Length and chunks", oneOf("strict", "heroku")},
+		{&o.Metrics, "metrics", "NIWA_METRICS", "`HOST:PORT` at which Prometheus asks about the router, at /metrics; \"niwa status\" names the port that 0 is", address},
 		{&o.Runtime, "runtime", "NIWA_RUNTIME", "what runs dynos: auto, docker or process", oneOf(instance.Auto, instance.Docker, instance.Process)},
 		{&o.StackBase, "stack-base", "NIWA_STACK_BASE", "`IMAGE` that the stack image of containers starts from; empty for " + stack.DefaultBase, anything},
 		{&o.Engines, "engines", "NIWA_ENGINES", "what runs data services: auto, external, docker, native or embedded", engineName},

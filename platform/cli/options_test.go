@@ -28,6 +28,7 @@ func TestEveryFlagHasATwinInTheEnvironment(t *testing.T) {
 		"router":     {"127.0.0.1:3", "[::1]:4"},
 		"router-tls": {"127.0.0.1:5", "0.0.0.0:0"},
 		"no-router":  {"false", "true"},
+		"metrics":    {"127.0.0.1:6", "0.0.0.0:9109"},
 		"runtime":    {"process", "docker"},
 
 		"router-strictness": {"strict", "heroku"},

@@ -23,7 +23,7 @@ func routerCommand(opts *options, program Program) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return serveAlone(cmd, opts, program) },
 	}
-	for _, name := range []string{"router", "router-tls", "router-strictness", "domain"} {
+	for _, name := range []string{"router", "router-tls", "router-strictness", "metrics", "domain"} {
 		opts.bind(cmd.Flags(), name)
 	}
 	return cmd

@@ -44,6 +44,9 @@ func statusCommand(opts *options) *cobra.Command {
 			fmt.Fprintf(w, "api\t%s\n", rec.API)
 			fmt.Fprintf(w, "router\t%s\n", rec.Router)
 			fmt.Fprintf(w, "router, TLS\t%s\n", rec.RouterTLS)
+			if rec.Metrics != "" {
+				fmt.Fprintf(w, "metrics\t%s\n", rec.Metrics)
+			}
 			routers, err := alone(opts.Data)
 			if err != nil {
 				return err
@@ -64,7 +67,7 @@ func statusCommand(opts *options) *cobra.Command {
 func alone(data string) (all []string, err error) {
 	routers, err := instance.Routers(data)
 	for _, r := range routers {
-		all = append(all, fmt.Sprintf("%s and %s (pid %d, up for %s)", r.URL, r.TLS, r.PID, max(0, time.Since(r.StartedAt)).Round(time.Second)))
+		all = append(all, fmt.Sprintf("%s and %s (pid %d, up for %s; metrics at %s)", r.URL, r.TLS, r.PID, max(0, time.Since(r.StartedAt)).Round(time.Second), r.Metrics))
 	}
 	return all, err
 }

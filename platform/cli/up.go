@@ -118,6 +118,7 @@ func (o *options) config(program Program, progress io.Writer) instance.Config {
 		Router:    o.Router,
 		RouterTLS: o.RouterTLS,
 		NoRouter:  o.NoRouter == "true",
+		Metrics:   o.Metrics,
 		Runtime:   o.Runtime,
 		StackBase: o.StackBase,
 		Engines:   o.Engines,

@@ -38,6 +38,7 @@ type Record struct {
 	API       string    `json:"api"` // URL
 	Router    string    `json:"router"`
 	RouterTLS string    `json:"router_tls"`
+	Metrics   string    `json:"metrics,omitempty"` // URL; empty where no router is
 	Domain    string    `json:"domain"`
 	Runtime   string    `json:"runtime"`
 	Reason    string    `json:"runtime_reason"` // why that one
@@ -174,6 +175,6 @@ func (i *Instance) record(p parts) Record {
 	s := p.nets
 	return Record{
 		PID: os.Getpid(), API: s.apiURL("http"), Router: "http://" + s.httpAddr,
-		RouterTLS: "https://" + s.httpsAddr, Domain: i.cfg.Domain, Runtime: p.runtime.name, Reason: p.runtime.reason, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
+		RouterTLS: "https://" + s.httpsAddr, Metrics: i.metricsURL(), Domain: i.cfg.Domain, Runtime: p.runtime.name, Reason: p.runtime.reason, Version: i.cfg.Version, StartedAt: time.Now().UTC(),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,6 +32,7 @@ import (
 	"niwa/platform/store"
 	"niwa/router"
 	"niwa/router/follow"
+	"niwa/router/metrics"
 	"niwa/router/route"
 )
 
@@ -41,6 +43,7 @@ type Config struct {
 	Router    string // 127.0.0.1:8080
 	RouterTLS string // 127.0.0.1:8443
 	NoRouter  bool   // a router that runs alone is there instead
+	Metrics   string // 127.0.0.1:0; where Prometheus asks about the router
 	Runtime   string // Auto, Docker or Process
 	StackBase string // image that the stack image starts from; empty for the usual one
 	Engines   string // auto, external, docker, native or embedded
@@ -78,6 +81,9 @@ type Instance struct {
 	api        *api.API
 	git        *git.Server
 	router     *router.Router // nil with Config.NoRouter
+	metrics    net.Listener   // nil with Config.NoRouter
+	prometheus *http.Server
+	elsewhere  *metrics.Metrics // what routers that run alone have done
 	publisher  *follow.Publisher
 	rendezvous *rendezvous.Server
 	stop       []func(context.Context) error // in the order things were started
@@ -117,6 +123,9 @@ func (i *Instance) startPlatform(ctx context.Context) (err error) {
 	}
 	nets, err := i.listen(ca)
 	if err != nil {
+		return err
+	}
+	if err := i.listenForMetrics(); err != nil {
 		return err
 	}
 	p, err := i.open(ctx, ca)
@@ -217,13 +226,14 @@ func (i *Instance) wire(p parts) {
 		Forget: func(appID string) error { return i.git.Remove(appID) }, Certs: p.certs, Issue: p.issue,
 	})
 	i.git = git.New(git.Config{Dir: data("repos"), Procs: p.procs, App: i.controller.App, Push: i.push, Log: i.cfg.Log})
+	i.wireRouters(p)
 	i.api = api.New(api.Config{
 		Controller: i.controller, Logs: p.logs, Catalog: p.market, Key: i.home.key,
 		BaseURL: p.nets.apiURL("http"), SecureURL: p.nets.apiURL("https"), SourcesDir: data("sources"),
 		Mount: i.git.Mount, Buildpacks: i.cfg.Buildpacks, Log: i.cfg.Log, Version: i.cfg.Version,
-		Backup: func(ctx context.Context, w io.Writer) error { return i.backup(ctx, p, w) },
+		Backup:  func(ctx context.Context, w io.Writer) error { return i.backup(ctx, p, w) },
+		Routers: i.wireHistory(p.routes),
 	})
-	i.wireRouters(p)
 	i.onStop(i.rendezvousStop)
 	i.onStop(i.api.Shutdown)
 	i.onStop(func(context.Context) error { return i.publisher.Close() })

@@ -17,6 +17,7 @@ import (
 	"niwa/platform/pki"
 	"niwa/router"
 	"niwa/router/follow"
+	"niwa/router/metrics"
 	"niwa/router/route"
 )
 
@@ -28,8 +29,8 @@ const cutTime = 30 * time.Second
 // on the data directory while there is one, and the last that there were while
 // there is none. It runs as the platform's user, whose certificate authority
 // it reads; nothing else of the data directory is its own but its record. Of
-// the configuration, Data, Router, RouterTLS, Strictness, Domain, Version and Log
-// count.
+// the configuration, Data, Router, RouterTLS, Metrics, Strictness, Domain, Version
+// and Log count.
 func StartRouter(ctx context.Context, cfg Config) (*Instance, error) {
 	return start(ctx, cfg, (*Instance).startRouter)
 }
@@ -47,12 +48,12 @@ func (i *Instance) startRouter(ctx context.Context) error {
 		return err
 	}
 	var s sockets
-	if err := i.listenForApps(&s); err != nil {
+	if err := errors.Join(i.listenForApps(&s), i.listenForMetrics()); err != nil {
 		return err
 	}
 	dir := follow.Dir(i.cfg.Data)
 	record, err := follow.Register(dir, follow.Router{
-		ID: uuid.NewString(), PID: os.Getpid(), URL: "http://" + s.httpAddr, TLS: "https://" + s.httpsAddr,
+		ID: uuid.NewString(), PID: os.Getpid(), URL: "http://" + s.httpAddr, TLS: "https://" + s.httpsAddr, Metrics: i.metricsURL(),
 		Version: i.cfg.Version, StartedAt: time.Now().UTC(),
 	})
 	if err != nil {
@@ -73,6 +74,7 @@ func (i *Instance) startRouter(ctx context.Context) error {
 	})
 	i.router = router.New(router.Config{Routes: routes, TLS: apps.ServerConfig(ca.ServerConfig(i.ours)), Log: follower.LogLine,
 		Strictness: router.Strictness(i.cfg.Strictness)})
+	i.wireMetrics()
 	i.onStop(running(follower.Run))
 	i.onStop(i.stopRouter)
 	select {
@@ -111,21 +113,27 @@ func (i *Instance) routerServers(s *sockets) map[string]func() error {
 	return map[string]func() error{
 		"router":     func() error { return i.router.Serve(s.router) },
 		"TLS router": func() error { return i.router.ServeTLS(s.routerTLS) },
+		"metrics":    i.serveMetrics,
 	}
 }
 
 // wireRouters makes the platform's own router, unless others do its work
 // alone, and the publisher that those follow.
 func (i *Instance) wireRouters(p parts) {
+	i.elsewhere = metrics.New(time.Now())
 	i.publisher = follow.NewPublisher(follow.Config{
 		Dir: follow.Dir(i.cfg.Data), Routes: p.routes, Log: i.cfg.Log,
-		Lines: func(lines []follow.Line) { keepLines(p.logs, p.routes.Table(), lines) },
+		Lines: func(lines []follow.Line) {
+			keepLines(p.logs, p.routes.Table(), lines)
+			countLines(i.elsewhere, p.routes.Table(), lines)
+		},
 	})
 	if !i.cfg.NoRouter {
 		i.router = router.New(router.Config{
 			Routes: p.routes, TLS: p.certs.ServerConfig(p.ca.ServerConfig(i.ours)), Strictness: router.Strictness(i.cfg.Strictness),
 			Log: func(appID string, line []byte) { p.logs.Log(appID, "heroku", "router", string(line)) },
 		})
+		i.wireMetrics()
 	}
 }
 

@@ -20,7 +20,8 @@ type Router struct {
 	ID        string    `json:"id"` // uuid of this run of it
 	PID       int       `json:"pid"`
 	URL       string    `json:"url"`
-	TLS       string    `json:"tls"` // URL
+	TLS       string    `json:"tls"`     // URL
+	Metrics   string    `json:"metrics"` // URL
 	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"`
 }

@@ -88,9 +88,13 @@ const switching = 101
 // End counts a request that has ended.
 func (a *App) End(r Request) {
 	a.inFlight.Add(-1)
+	a.count(r)
+}
+
+func (a *App) count(r Request) {
 	a.in.add(uint64(max(0, r.In)))
 	a.out.add(uint64(max(0, r.Out)))
-	class, rest := r.Status/100%10, r.Status%100
+	class, rest := max(0, r.Status)/100%10, max(0, r.Status)%100
 	a.page(class)[rest].add(1)
 	a.dyno(dynoKey{r.Policy, r.Dyno}).count(r.Code, class)
 	if r.Connect > 0 { // 0 is a connection that was there

@@ -125,10 +125,10 @@ func (k Kind) add(s sample, add func(name string, value float64)) {
 			}
 		}
 	case Throughput:
-		if s.in > 0 || s.inFlight > 0 {
-			add("bytes.in", float64(s.in))
-			add("bytes.out", float64(s.out))
-			add("requests.in-flight.max", float64(s.inFlight))
+		for name, n := range map[string]uint64{"bytes.in": s.in, "bytes.out": s.out, "requests.in-flight.max": uint64(s.inFlight)} {
+			if n > 0 {
+				add(name, float64(n))
+			}
 		}
 	}
 }

@@ -154,3 +154,26 @@ func TestAWindowIsChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAnotherRouterHasLoggedIsInTheHistory(t *testing.T) {
+	now := noon()
+	app := blog("web.1")
+	here, elsewhere := New(now), New(now)
+	served(here.App("1", "blog"), ok(10*time.Millisecond))
+	for _, line := range []string{
+		`at=info method=GET path="/?a=\" status=500 code=H99" host=blog.test request_id=x fwd="1.2.3.4 code=H98" dyno=web.1 connect=1ms service=20ms status=201 bytes=5 protocol=http1.1 tls=false`,
+		`sock=backend at=error code=H18 desc="Server Request Interrupted" method=GET path="/" host=blog.test request_id=x fwd=::1 dyno=web.1 connect=0ms service=31ms status=503 bytes=9 protocol=http1.1 tls=false`,
+		`at=error code=H10 desc="App crashed" method=GET path="/" host=blog.test request_id=x fwd=::1 dyno= connect= service= status=503 bytes= protocol=http1.1 tls=false`,
+		`at=error code=H24 desc="Forced close" method=GET path="/" status= bytes=`,
+		`this is no line`, `="`,
+	} {
+		elsewhere.Logged(&app, line)
+	}
+	w := Window{now, now, minute}
+	reads(t, "status", Read(Status, w, "1", now, here, elsewhere), `{"200":[1],"201":[1],"503":[2]}`)
+	reads(t, "errors", Read(Errors, w, "1", now, here, elsewhere), `{"H10":[1],"H18":[1],"H24":[1]}`)
+	reads(t, "throughput", Read(Throughput, w, "1", now, here, elsewhere), `{"bytes.in":[100],"bytes.out":[1014],"requests.in-flight.max":[1]}`)
+	if most := Read(Latency, w, "1", now, here, elsewhere).Data["latency.ms.max"]; *most[0] != 31 {
+		t.Errorf("the slowest took %g ms", *most[0])
+	}
+}

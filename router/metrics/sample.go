@@ -31,9 +31,6 @@ type count struct {
 func (a *App) take() (s sample, some bool) {
 	s.inFlight = a.peak.Swap(a.inFlight.Load())
 	s.in, s.out = a.in.take(), a.out.take()
-	if s.in == 0 && s.inFlight == 0 {
-		return s, false
-	}
 	s.slowest = time.Duration(a.slowest.Swap(0))
 	for class := range a.statuses {
 		if page := a.statuses[class].Load(); page != nil {
@@ -52,7 +49,7 @@ func (a *App) take() (s sample, some bool) {
 	for _, number := range slices.Sorted(maps.Keys(codes)) {
 		s.codes = append(s.codes, count{number, codes[number]})
 	}
-	return s, true
+	return s, s.inFlight > 0 || len(s.statuses) > 0
 }
 
 func appendRisen(to []count, first int, tallies []tally) []count {
