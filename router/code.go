@@ -67,11 +67,13 @@ const (
 	clientInterrupted  code = "H27"
 	clientIdle         code = "H28"
 	misdirected        code = "H31"
+	certMismatch       code = "H32"
 	allQuarantined     code = "H34"
 	maintenanceMode    code = "H80"
 	blankApp           code = "H81"
 	platformError      code = "H99"
 	statusClientClosed      = 499 // what Heroku logs when the client is at fault; never sent
+	statusCertMismatch      = 495 // as nginx calls it: SSL Certificate Error
 )
 
 func (c code) Error() string { return c.number() + " " + c.terms().desc }
@@ -142,6 +144,8 @@ func (c code) terms() terms {
 		return terms{desc: "Client Connection Idle", at: "warning", status: statusClientClosed}
 	case misdirected:
 		return terms{desc: "Misdirected Request", at: "error", status: http.StatusMisdirectedRequest}
+	case certMismatch:
+		return terms{desc: "TLS Certificate Mismatch", at: "error", status: statusCertMismatch}
 	case allQuarantined:
 		return failed("All up dynos are quarantined")
 	case maintenanceMode:

@@ -14,13 +14,14 @@ type origin struct {
 	via      string // the version in Via
 	scheme   string
 	tls      string // tls1.3; empty on a plain connection
+	server   string // the host that the client named in TLS; empty for none
 }
 
 func originOf(c net.Conn, state *tls.ConnectionState) origin {
 	o := origin{peer: hostOf(c.RemoteAddr()), port: portOf(c.LocalAddr()), via: "1.1", scheme: "http"}
 	if state != nil {
 		o.scheme = "https"
-		o.tls = tlsName(state.Version)
+		o.tls, o.server = tlsName(state.Version), state.ServerName
 	}
 	return o
 }

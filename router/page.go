@@ -39,6 +39,8 @@ func (c code) words() words {
 	switch c {
 	case maintenanceMode:
 		return words{"Down for maintenance", "This app is being worked on and will be back soon."}
+	case certMismatch:
+		return words{"Certificate mismatch", "This request came over a connection to another host, whose certificate is not for this one. A proxy on the way should pass on the host that it connects to."}
 	case blankApp:
 		return words{"Nothing here yet", "This app exists, but nothing has been deployed to it. Push some code and reload."}
 	}

@@ -47,6 +47,9 @@ func (x *exchange) unfit() error {
 		x.line.by = appendQuoted(append(x.line.by, " agent="...), x.agent())
 		return misdirected // over a connection of HTTP/2 that was made for another host
 	}
+	if x.mismatched() {
+		return certMismatch
+	}
 	return x.join()
 }
 
