@@ -38,6 +38,7 @@ require (
 	github.com/valyala/fasthttp v1.51.0 // under fiber: streaming bodies and per-request deadlines
 	golang.org/x/crypto v0.58.0 // ACME (RFC 8555): by the people of Go, and no more than the protocol
 	golang.org/x/mod v0.42.0 // which of two versions is newer
+	golang.org/x/net v0.62.0 // HPACK: what a header of HTTP/2 says before net/http reads it
 	golang.org/x/sync v0.24.0 // groups of goroutines
 	golang.org/x/sys v0.49.0 // processes, sessions and signals beyond package syscall
 	golang.org/x/time v0.16.0 // the rate limit of the API
@@ -112,7 +113,6 @@ require (
 	go.yaml.in/yaml/v4 v4.0.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/image v0.30.0 // indirect
-	golang.org/x/net v0.62.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/tools v0.52.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect

@@ -18,20 +18,25 @@ const (
 
 // frames is a connection of HTTP/2 on its way to net/http, which takes exception
 // to a SETTINGS frame that says the same thing twice, where all it says is to be
-// taken in its order (RFC 9113 §6.5.3): here the last of them is left.
+// taken in its order (RFC 9113 §6.5.3): here the last of them is left. Of its
+// sections see there.
 type frames struct {
 	net.Conn
-	tls     tls.ConnectionState
-	in      *bufio.Reader
-	ready   []byte // to be read before what is next in in
-	through int    // bytes of a frame, or of the preface, that are passed on as they are
-	leave   func() // called once it is closed
-	left    sync.Once
+	tls      tls.ConnectionState
+	in       *bufio.Reader
+	ready    []byte // to be read before what is next in in
+	through  int    // bytes of a frame, or of the preface, that are passed on as they are
+	leave    func() // called once it is closed
+	sections *sections
+	left     sync.Once
 }
 
 func newFrames(c *tls.Conn, leave func()) *frames {
 	const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-	return &frames{Conn: c, tls: c.ConnectionState(), in: bufio.NewReaderSize(c, bufferSize), through: len(preface), leave: leave}
+	return &frames{
+		Conn: c, tls: c.ConnectionState(), in: bufio.NewReaderSize(c, bufferSize), through: len(preface), leave: leave,
+		sections: newSections(),
+	}
 }
 
 // Close closes the connection.
@@ -56,7 +61,7 @@ func (f *frames) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// next reads the header of the next frame and, of SETTINGS, all of it. A
+// next reads the header of the next frame and, of one that is looked into, all of it. A
 // connection that ends within a frame ends there for net/http, too.
 func (f *frames) next() error {
 	head := make([]byte, frameHeader, 64)
@@ -66,7 +71,13 @@ func (f *frames) next() error {
 		return endWithin(n, err)
 	}
 	length := int(head[0])<<16 | int(head[1])<<8 | int(head[2])
-	if head[3] != settingsFrame || head[4]&settingsAck != 0 || length > maxSettings || length%6 != 0 {
+	var instead func(frame []byte) []byte
+	switch {
+	case head[3] == settingsFrame && head[4]&settingsAck == 0 && length <= maxSettings && length%6 == 0:
+		instead = onlyLast
+	case (head[3] == headersFrame || head[3] == continuationFrame) && length <= bufferSize:
+		instead = f.sections.check
+	default:
 		f.through = length
 		return nil
 	}
@@ -75,7 +86,7 @@ func (f *frames) next() error {
 	if f.ready = head[:frameHeader+n]; err != nil {
 		return endWithin(frameHeader+n, err)
 	}
-	f.ready = onlyLast(head)
+	f.ready = instead(head)
 	return nil
 }
 
@@ -97,8 +108,7 @@ func onlyLast(frame []byte) []byte {
 			kept = append(kept, payload[:6]...)
 		}
 	}
-	length := len(kept) - frameHeader
-	kept[0], kept[1], kept[2] = byte(length>>16), byte(length>>8), byte(length)
+	putLength(kept, len(kept)-frameHeader)
 	return kept
 }
 
