@@ -29,6 +29,7 @@ import (
 type conn struct {
 	clocked
 	origin
+	*scratch
 	rt   *Router
 	raw  syscall.RawConn // nil unless this is TCP, in plain
 	left func() bool     // whether the client has left
@@ -36,7 +37,6 @@ type conn struct {
 
 	buf      []byte // nil while there is nothing in it
 	from, to int    // what is unread of it
-	req      wire.Request
 	exchange exchange
 	one      [1]byte     // what more reads into
 	busy     atomic.Bool // it has a request
@@ -49,6 +49,7 @@ func (rt *Router) newConn(c net.Conn, o origin, raw syscall.RawConn, left func()
 	client := &conn{rt: rt, origin: o, raw: raw, left: left, fd: nowhere}
 	client.attach(c, &rt.tower)
 	client.exchange.conn, client.exchange.rt = client, rt
+	client.equip()
 	return client
 }
 
@@ -70,6 +71,7 @@ func (c *conn) serve() {
 		c.Close()
 		return
 	}
+	defer c.strip()
 	defer c.rt.dismiss(c)
 	defer c.hangUp()
 	c.await()

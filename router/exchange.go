@@ -14,16 +14,14 @@ import (
 // exchange is one request and its answer. A connection has one at a time, and
 // uses it again.
 type exchange struct {
+	*scratch
 	rt   *Router
 	conn *conn
 
 	at         time.Time // when the request arrived
 	host       string    // of its Host, as it came; kept, since the next is likely the same
-	fwd, id    []byte    // X-Forwarded-For and X-Request-Id
 	app        *route.App
-	badge      []byte  // of the dyno that the client is kept with
 	profile    profile // of the app
-	line       line
 	repeatable bool
 	isHead     bool
 	expects    bool    // the dyno is to say whether the client goes on
@@ -31,8 +29,6 @@ type exchange struct {
 	served     int     // requests of the connection
 	received   int64   // bytes of the request, as they came
 	among      string  // the id of the app that it is counted with
-	request    []byte  // for the dyno: the head, and the body
-	answer     []byte  // what is written to the client
 	body       []byte  // all of it, where it was here with the head
 	upload     *upload // of a body that was not; else nil
 
@@ -56,7 +52,7 @@ type exchange struct {
 // the connection is to end.
 func (x *exchange) serve() bool {
 	x.begin()
-	app, ok := x.rt.routes.Table().Lookup(x.host)
+	app, ok := x.rt.routes.Lookup(x.host)
 	if !ok {
 		x.rt.metrics.NoSuchApp()
 		return x.page(404, noSuchApp(), "")

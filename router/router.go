@@ -23,7 +23,7 @@ import (
 
 // Config is what a router needs. Routes and Log are required.
 type Config struct {
-	Routes *route.Live
+	Routes *route.Table
 	// Log takes the log line of each request as it ends, without the
 	// "<time> heroku[router]: " before it: printable, on one line. It is
 	// called from many goroutines, and a request waits for it. The line is
@@ -77,20 +77,21 @@ func (t Timeouts) orHeroku() Timeouts {
 
 // Router serves requests on any number of listeners.
 type Router struct {
-	routes   *route.Live
-	log      func(appID string, line []byte)
-	timeouts Timeouts
-	lenient  bool
-	limits   Limits
-	crowd    crowd
-	places   chan struct{} // one for each client there may be
-	tower    tower
-	tls      *tls.Config
-	fleet    *fleet
-	buffers  buffers
-	large    buffers
-	edge     *edge // of HTTP/2
-	metrics  *metrics.Metrics
+	routes    *route.Table
+	log       func(appID string, line []byte)
+	timeouts  Timeouts
+	lenient   bool
+	limits    Limits
+	crowd     crowd
+	places    chan struct{} // one for each client there may be
+	tower     tower
+	tls       *tls.Config
+	fleet     *fleet
+	buffers   buffers
+	large     buffers
+	scratches sync.Pool // of *scratch
+	edge      *edge     // of HTTP/2
+	metrics   *metrics.Metrics
 
 	// cut ends when requests in flight are given up, at the end of Shutdown.
 	cut      context.Context

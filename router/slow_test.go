@@ -20,7 +20,7 @@ const attackers = "1000"
 
 // maxHeld is what they may have the router hold, its dynos in the same process
 // included.
-const maxHeld = 128 << 20
+const maxHeld = 192 << 20
 
 // TestClientsThatAreSlowOnPurposeAreBorne has slowhttptest hold a thousand
 // connections in each of its four ways: with heads and with bodies that trickle,
@@ -84,7 +84,7 @@ func live() int64 {
 func atItsAddress(t *testing.T, h *harness, dynos []route.Dyno) {
 	t.Helper()
 	entry := route.Entry{Hosts: []string{"app.test", "127.0.0.1"}, App: named(serving(dynos...))}
-	if err := h.live.Swap(route.New([]route.Entry{entry})); err != nil {
+	if err := h.live.Replace(entry); err != nil {
 		t.Fatal(err)
 	}
 }
