@@ -164,6 +164,11 @@ func TestACMGetsCertificatesAndSaysWhyItDidNot(t *testing.T) {
 		t.Errorf("certificates: %s", endpoints.body)
 	}
 	s.do("PATCH", "/apps/garden/acm", map[string]any{"acm_refresh": true}).want(200)
+	// What was got for one domain is no other's.
+	theirs := map[string]any{"hostname": "more.example.test", "sni_endpoint": endpoints.text(0, "name")}
+	s.do("POST", "/apps/garden/domains", theirs).fails(422, map[string]any{"id": "invalid_params"})
+	delete(theirs, "hostname")
+	s.do("PATCH", "/apps/garden/domains/a.refused.test", theirs).fails(422, map[string]any{"id": "invalid_params"})
 
 	// The way out of it that leaves no gap.
 	own := s.pair("*.example.test")

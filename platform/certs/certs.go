@@ -24,7 +24,7 @@ import (
 
 const (
 	maxChain  = 64 << 10 // bytes of PEM
-	maxKey    = 16 << 10
+	maxKey    = 8 << 10
 	maxLength = 10 // certificates in a chain
 	minRSA    = 2048
 	maxRSA    = 4096 // each handshake pays for it, and all apps share the router

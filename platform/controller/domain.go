@@ -52,13 +52,13 @@ func (c *Controller) AddDomain(ctx context.Context, nameOrID, hostname, endpoint
 		return platform.Domain{}, err
 	}
 	c.apiLog(app.ID, fmt.Sprintf("Add domain %s by user %s", d.Hostname, c.email(ctx)))
-	return d, c.domainsChanged(ctx)
+	return d, c.domainsChanged(ctx, app.ID)
 }
 
 // endpointFor is the id of the certificate that a new domain has.
 func endpointFor(tx *store.Tx, appID, hostname, named string) (*string, error) {
 	if named != "" {
-		e, err := tx.SNIEndpoint(appID, named)
+		e, err := ownEndpoint(tx, appID, named)
 		return &e.ID, err
 	}
 	all, err := tx.SNIEndpoints(appID)
@@ -66,6 +66,16 @@ func endpointFor(tx *store.Tx, appID, hostname, named string) (*string, error) {
 		return nil, err
 	}
 	return &all[0].ID, nil
+}
+
+// ownEndpoint finds a certificate that a domain may be given: the app's own, as
+// what niwa manages is renewed for the one domain that it was got for.
+func ownEndpoint(tx *store.Tx, appID, nameOrID string) (platform.SNIEndpoint, error) {
+	e, err := tx.SNIEndpoint(appID, nameOrID)
+	if err == nil && e.ACM {
+		err = platform.Invalid("Certificate %s is managed for a domain of its own; add one with \"heroku certs:add\" to give it to others.", e.Name)
+	}
+	return e, err
 }
 
 // covers says whether a certificate is for a domain.
@@ -81,14 +91,12 @@ func (c *Controller) SetDomainEndpoint(ctx context.Context, nameOrID, hostnameOr
 		d = found
 		d.SNIEndpointID, d.UpdatedAt = nil, now()
 		if endpoint != "" {
-			e, err := tx.SNIEndpoint(d.AppID, endpoint)
+			e, err := ownEndpoint(tx, d.AppID, endpoint)
 			if err != nil {
 				return err
 			}
+			d = unmanaged(d)
 			d.SNIEndpointID = &e.ID
-			if !e.ACM {
-				d = unmanaged(d)
-			}
 		}
 		return tx.SaveDomain(d)
 	})
@@ -108,9 +116,9 @@ func (c *Controller) RemoveDomain(ctx context.Context, nameOrID, hostnameOrID st
 }
 
 func (c *Controller) changeDomain(ctx context.Context, nameOrID, hostnameOrID string, change func(*store.Tx, platform.Domain) error) error {
-	err := c.Store.Update(ctx, func(tx *store.Tx) error {
-		app, err := tx.App(nameOrID)
-		if err != nil {
+	var app platform.App
+	err := c.Store.Update(ctx, func(tx *store.Tx) (err error) {
+		if app, err = tx.App(nameOrID); err != nil {
 			return err
 		}
 		d, err := tx.Domain(app.ID, hostnameOrID)
@@ -122,14 +130,14 @@ func (c *Controller) changeDomain(ctx context.Context, nameOrID, hostnameOrID st
 	if err != nil {
 		return err
 	}
-	return c.domainsChanged(ctx)
+	return c.domainsChanged(ctx, app.ID)
 }
 
 // domainsChanged tells the routers, and has certificates that are missing now
 // be got.
-func (c *Controller) domainsChanged(ctx context.Context) error {
+func (c *Controller) domainsChanged(ctx context.Context, appID string) error {
 	c.tend()
-	return errors.Join(c.publish(ctx), c.publishCerts(ctx))
+	return errors.Join(c.publish(ctx, appID), c.publishCerts(ctx))
 }
 
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
