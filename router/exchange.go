@@ -130,7 +130,7 @@ func (x *exchange) over(d *dynoConn) (spare *dynoConn, err error) {
 		return nil, err
 	}
 	clean, err := x.talk(d)
-	x.detach()
+	clean = x.detach() && clean
 	x.line.service = time.Since(x.began)
 	if x.line.bytes = 0; x.committed {
 		x.line.bytes = d.used()
@@ -155,10 +155,13 @@ func (x *exchange) attach(d *dynoConn) error {
 	return x.cause
 }
 
-func (x *exchange) detach() {
+// detach undoes it. It is false when the connection was stopped meanwhile, be it
+// after the last byte: it is of no use to another request.
+func (x *exchange) detach() bool {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	x.dyno = nil
-	x.mu.Unlock()
+	return x.cause == nil
 }
 
 // abort gives the exchange up. x.mu is held.
