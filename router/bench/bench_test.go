@@ -1,7 +1,7 @@
 package bench
 
 import (
-	"cmp"
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -55,17 +55,30 @@ type sample struct {
 	p50, p99 time.Duration
 }
 
-// BenchmarkRouters prints the table. ROUNDS and SECONDS make it shorter or
-// longer, ONLY keeps the settings that match it.
+// result is what the runs of a contender in one setting showed in the middle.
+type result struct {
+	setting setting
+	name    string
+	sample
+	calls      float64 // system calls for each request
+	ratio      float64 // of cpu to nginx's
+	throughput float64 // of rps to nginx's
+}
+
+// BenchmarkRouters prints the table, and draws it into the file that PLOT names.
+// ROUNDS and SECONDS make it shorter or longer, ONLY keeps the settings that match
+// it.
 func BenchmarkRouters(b *testing.B) {
 	wrk := need.Tool(b, "wrk")
+	perf := need.Tool(b, "perf")
 	dir := b.TempDir()
 	proxies := contenders(b, dir, backend(b, dir))
 	only := regexp.MustCompile(os.Getenv("ONLY"))
 	rounds := number("ROUNDS", 5)
 	seconds := number("SECONDS", 3)
 	for b.Loop() {
-		fmt.Printf("%-28s %-8s %9s %7s %9s %7s %9s %9s\n", "", "", "CPU µs", "ratio", "req/s", "ratio", "p50", "p99")
+		var all []result
+		fmt.Printf("%-26s %-8s %7s %6s %6s %8s %6s %9s %9s\n", "", "", "CPU µs", "ratio", "calls", "req/s", "ratio", "p50", "p99")
 		for _, s := range settings() {
 			if !only.MatchString(s.String()) {
 				continue
@@ -76,22 +89,44 @@ func BenchmarkRouters(b *testing.B) {
 					got[i] = append(got[i], load(b, wrk, p, s, seconds))
 				}
 			}
-			print(s, proxies, got)
+			results := settle(s, proxies, got)
+			for i, p := range proxies {
+				results[i].calls = calls(b, perf, wrk, p, s)
+				fmt.Println(results[i])
+			}
+			all = append(all, results...)
+		}
+		if file := os.Getenv("PLOT"); file != "" {
+			if err := plotTo(file, all); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }
 
-func print(s setting, proxies []contender, got [][]sample) {
-	base := median(got[1], func(s sample) float64 { return s.cpu })
-	baseRPS := median(got[1], func(s sample) float64 { return s.rps })
+func (r result) String() string {
+	return fmt.Sprintf("%-26s %-8s %7.1f %6.2f %6.1f %8.0f %6.2f %9v %9v", r.setting, r.name, r.cpu, r.ratio, r.calls, r.rps, r.throughput,
+		r.p50.Round(10*time.Microsecond), r.p99.Round(10*time.Microsecond))
+}
+
+// settle takes the middle of each figure, and sets them against nginx's.
+func settle(s setting, proxies []contender, got [][]sample) (results []result) {
+	var base sample
 	for i, p := range proxies {
-		cpu := median(got[i], func(s sample) float64 { return s.cpu })
-		rps := median(got[i], func(s sample) float64 { return s.rps })
-		p50 := median(got[i], func(s sample) float64 { return float64(s.p50) })
-		p99 := median(got[i], func(s sample) float64 { return float64(s.p99) })
-		fmt.Printf("%-28s %-8s %9.1f %7.2f %9.0f %7.2f %9v %9v\n", s, p.name, cpu, cpu/base, rps, rps/baseRPS,
-			time.Duration(p50).Round(10*time.Microsecond), time.Duration(p99).Round(10*time.Microsecond))
+		r := result{setting: s, name: p.name}
+		r.cpu = median(got[i], func(s sample) float64 { return s.cpu })
+		r.rps = median(got[i], func(s sample) float64 { return s.rps })
+		r.p50 = time.Duration(median(got[i], func(s sample) float64 { return float64(s.p50) }))
+		r.p99 = time.Duration(median(got[i], func(s sample) float64 { return float64(s.p99) }))
+		if p.name == "nginx" {
+			base = r.sample
+		}
+		results = append(results, r)
 	}
+	for i := range results {
+		results[i].ratio, results[i].throughput = results[i].cpu/base.cpu, results[i].rps/base.rps
+	}
+	return results
 }
 
 func median(samples []sample, of func(sample) float64) float64 {
@@ -113,32 +148,61 @@ func number(name string, otherwise int) int {
 // load has wrk load a proxy.
 func load(b *testing.B, wrk string, p contender, s setting, seconds int) sample {
 	b.Helper()
+	before := cpu(b, p.pids)
+	text := wrkOn(b, wrk, p, s, seconds)
+	used := cpu(b, p.pids) - before
+	return sample{
+		cpu: float64(used.Microseconds()) / requests(b, text), rps: field(b, text, `Requests/sec:\s+([\d.]+)`),
+		p50: wait(b, text, "50%"), p99: wait(b, text, "99%"),
+	}
+}
+
+// calls is how many system calls a request takes. They are counted in a run of
+// their own, since that costs.
+func calls(b *testing.B, perf, wrk string, p contender, s setting) float64 {
+	b.Helper()
+	var pids []string
+	for _, pid := range p.pids {
+		pids = append(pids, strconv.Itoa(pid))
+	}
+	cmd := exec.Command(perf, "stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", strings.Join(pids, ","))
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	n := requests(b, wrkOn(b, wrk, p, s, 1))
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		b.Fatal(err)
+	}
+	cmd.Wait() // which was interrupted
+	return field(b, out.String(), `(?m)^(\d+),`) / n
+}
+
+// wrkOn returns what wrk says after a run.
+func wrkOn(b *testing.B, wrk string, p contender, s setting, seconds int) string {
+	b.Helper()
 	url := "http://" + p.plain + "/" + s.body
 	if s.tls {
 		url = "https://" + p.tls + "/" + s.body
 	}
-	args := []string{"-t1", fmt.Sprintf("-c%d", s.clients), fmt.Sprintf("-d%ds", seconds), "--latency", "-H", "Host: app.test"}
+	args := []string{"-t1", fmt.Sprintf("-c%d", s.clients), fmt.Sprintf("-d%ds", seconds), "--timeout", "30s", "--latency", "-H", "Host: app.test"}
 	if s.anew {
 		args = append(args, "-H", "Connection: close")
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(seconds+60)*time.Second)
 	defer cancel()
-	before := cpu(b, p.pids)
 	out, err := exec.CommandContext(ctx, wrk, append(args, url)...).CombinedOutput()
-	used := cpu(b, p.pids) - before
 	if err != nil {
 		b.Fatalf("wrk: %v\n%s", err, out)
 	}
-	text := string(out)
-	if strings.Contains(text, "Non-2xx") {
-		b.Fatalf("%s, %v: not all was answered\n%s", p.name, s, text)
+	if strings.Contains(string(out), "Non-2xx") {
+		b.Fatalf("%s, %v: not all was answered\n%s", p.name, s, out)
 	}
-	requests := field(b, text, `(\d+) requests in`)
-	return sample{
-		cpu: float64(used.Microseconds()) / cmp.Or(requests, 1), rps: field(b, text, `Requests/sec:\s+([\d.]+)`),
-		p50: wait(b, text, "50%"), p99: wait(b, text, "99%"),
-	}
+	return string(out)
 }
+
+func requests(b *testing.B, text string) float64 { return max(1, field(b, text, `(\d+) requests in`)) }
 
 func field(b *testing.B, text, pattern string) float64 {
 	b.Helper()
