@@ -35,8 +35,8 @@ func (t *tally) take() uint64 {
 	return risen
 }
 
-// App is what is counted of an app. It may be kept for as long as it is not
-// Forgotten.
+// App is what is counted of an app. It may be kept for as long as it
+// Counts.
 type App struct {
 	id       string
 	name     string // guarded by Metrics.mu, as is named
@@ -64,8 +64,12 @@ func newApp(id string) *App {
 	return a
 }
 
-// Forgotten is whether what is counted is read no more, and the App to be looked
-// up again.
+// Counts is whether this is where an app is counted. It is false once what is
+// counted here is read no more, and where there was no room: the App is then to
+// be looked up again.
+func (a *App) Counts(id string) bool { return a != nil && a.id == id && !a.gone.Load() }
+
+// Forgotten is whether what is counted is read no more.
 func (a *App) Forgotten() bool { return a.gone.Load() }
 
 // Begin counts a request in, until its End.
