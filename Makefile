@@ -44,7 +44,7 @@ lint-shell:
 	fi
 
 # A benchmark that lacks something fails and says what.
-bench bench-starts bench-builds bench-deploys bench-router: export NIWA_TEST_REQUIRE := all
+bench bench-starts bench-builds bench-deploys bench-router third-party: export NIWA_TEST_REQUIRE := all
 
 # What one waits for, as ratios to something on the same machine.
 bench:
@@ -60,6 +60,15 @@ bench-starts:
 .PHONY: bench-builds
 bench-builds:
 	go test -run '^$$' -bench Builds -benchtime 1x -timeout 60m ./platform/build
+
+# Buildpacks that others publish at GitHub, each with a small app, and which of them
+# run unchanged: make third-party RUNTIME=docker; MIRROR=folder has them at
+# OWNER/NAME as bare repositories, where GitHub is out of reach.
+.PHONY: third-party
+third-party: export MIRROR := $(MIRROR)
+third-party: export RUNTIME := $(or $(RUNTIME),process)
+third-party:
+	go test -run '^$$' -bench PublicBuildpacks -benchtime 1x -timeout 20m ./platform/build
 
 # The router beside nginx and HAProxy (needs both, and wrk):
 #   make bench-router ROUNDS=5 SECONDS=3 ONLY='1k keep-alive plain'

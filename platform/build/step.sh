@@ -20,9 +20,11 @@ for ((i = 0; i < n; i++)); do
 	fi
 done
 
+# A buildpack's programs begin in its folder, as on Heroku: some name files beside
+# them by relative paths.
 build() {
 	local title
-	until "$here/buildpacks/$n/bin/detect" "$PWD" >"$here/out/detect-$n"; do
+	until enter "$n" && "$pack/bin/detect" "$here/build" >"$here/out/detect-$n"; do
 		rm -f "$here/out/detect-$n"
 		if ((++n > $1)); then
 			return 1
@@ -30,18 +32,23 @@ build() {
 	done
 	read -r title <"$here/out/detect-$n"
 	echo "-----> ${title:+$title }app detected"
-	compile "$here/buildpacks/$n"
+	compile
+}
+
+enter() {
+	pack=$here/buildpacks/$1
+	cd "$pack" || return
 }
 
 compile() {
-	"$1/bin/compile" "$PWD" "$here/cache" "$here/env"
+	"$pack/bin/compile" "$here/build" "$here/cache" "$here/env"
 	local status=$?
 	rm -rf "$here/out/release-$n" # nobody has asked yet
 	if ((status)); then
 		return "$status"
 	fi
-	if [[ -f $1/bin/release ]]; then
-		"$1/bin/release" "$PWD" >"$here/out/release-$n"
+	if [[ -f $pack/bin/release ]]; then
+		"$pack/bin/release" "$here/build" >"$here/out/release-$n"
 	fi
 }
 
@@ -49,18 +56,23 @@ compile() {
 fetch() {
 	export GIT_TERMINAL_PROMPT=0 GIT_ALLOW_PROTOCOL=http:https:git
 	# shellcheck disable=SC2016 # git's shell expands it
-	local pack=$here/buildpacks/$n login='!printf "username=%s\npassword=%s\n" "$FETCH_USER" "$FETCH_PASSWORD"; :'
-	local options=(-c core.hooksPath=/dev/null)
+	local login='!printf "username=%s\npassword=%s\n" "$FETCH_USER" "$FETCH_PASSWORD"; :'
+	local options=(-c core.hooksPath=/dev/null) commit=FETCH_HEAD
 	if [[ -n ${FETCH_USER-} ]]; then
 		options+=(-c credential.helper= -c credential.helper="$login")
 	fi
-	git init -q --template= "$pack" && cd "$pack" || return
-	git "${options[@]}" fetch -q --depth 1 -- "$FETCH_URL" "$FETCH_REF" || return
-	git "${options[@]}" -c advice.detachedHead=false checkout -q FETCH_HEAD || return
+	enter "$n" && git init -q --template= || return
+	if [[ $FETCH_REF =~ ^[0-9a-f]{7,39}$ ]] && ! git "${options[@]}" ls-remote -q --exit-code -- "$FETCH_URL" "$FETCH_REF" >/dev/null; then
+		# It is short for a commit, which only a whole repository can be asked for.
+		git "${options[@]}" fetch -q -- "$FETCH_URL" '+refs/*:refs/of/*' || return
+		commit=$FETCH_REF
+	else
+		git "${options[@]}" fetch -q --depth 1 -- "$FETCH_URL" "$FETCH_REF" || return
+	fi
+	git "${options[@]}" -c advice.detachedHead=false checkout -q "$commit" -- || return
 	git "${options[@]}" submodule -q update --init --recursive --depth 1
 }
 
-cd "$here/build" || exit
 case $program in
 build) build "$3" ;;
 fetch) fetch ;;

@@ -31,7 +31,7 @@ echo "       ` + name + ` compiles with GREETING=$(cat "$3/GREETING")"
 echo "       count $(cat "$2/count" 2>/dev/null || echo 0)"
 echo $(($(cat "$2/count" 2>/dev/null || echo 0) + 1)) >"$2/count"
 {
-	echo "pwd $(test "$PWD" = "$1" && echo BUILD_DIR)"
+	echo "pwd has $(cat README)"
 	echo "stack $STACK, version $SOURCE_VERSION, before $BEFORE"
 	echo "secret ${GREETING-is not in the environment}"
 } >"$1/seen-by-` + name + `"
@@ -48,7 +48,7 @@ default_process_types:
   console: irb
 END
 `},
-		{name: "README", text: "the bin folder is not alone"},
+		{name: "README", text: "more than bin"},
 	}
 }
 
@@ -62,7 +62,8 @@ func TestBuildpacksOfOthersRunUnchangedFromTarballAndGit(t *testing.T) {
 	tgz := gzipped(t, tarOf(t, miniature("Bonsai")...)).Bytes()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/bonsai.tgz", func(w http.ResponseWriter, _ *http.Request) { w.Write(tgz) })
-	mux.Handle("/git/", gitServer(t, "moss.git", miniature("Moss")))
+	repository, _ := gitServer(t, "moss.git", miniature("Moss"))
+	mux.Handle("/git/", repository)
 	url := serve(t, mux)
 	withPassword := strings.Replace(url, "http://", "http://me:s3cret@", 1)
 
@@ -88,7 +89,7 @@ func TestBuildpacksOfOthersRunUnchangedFromTarballAndGit(t *testing.T) {
 	if !strings.HasPrefix(result.Checksum, "SHA256:") || result.Size == 0 {
 		t.Errorf("size %d and checksum %q", result.Size, result.Checksum)
 	}
-	seen := "pwd BUILD_DIR\nstack heroku-24, version abc123, before %s\nsecret is not in the environment\n"
+	seen := "pwd has more than bin\nstack heroku-24, version abc123, before %s\nsecret is not in the environment\n"
 	for name, before := range map[string]string{"Bonsai": "", "Moss": "Bonsai "} {
 		if diff := cmp.Diff(fmt.Sprintf(seen, before), slug["seen-by-"+name].text); diff != "" {
 			t.Errorf("what %s saw (-want +got):\n%s", name, diff)
@@ -114,17 +115,32 @@ func TestBuildpacksOfOthersRunUnchangedFromTarballAndGit(t *testing.T) {
 	b.last.has(t, "count 0\n")
 }
 
+func TestABuildpackIsFoundByTheBeginningOfItsCommit(t *testing.T) {
+	repository, commit := gitServer(t, "moss.git", miniature("Moss"))
+	url := strings.Replace(serve(t, repository), "http://", "http://me:s3cret@", 1)
+	for _, rev := range []string{commit, commit[:7]} {
+		b := newBench(t, nil)
+		req := b.request(tarOf(t, entry{name: "x"}))
+		req.Env = map[string]string{"GREETING": "hi"}
+		req.Buildpacks = []string{url + "/git/moss.git#" + rev}
+		b.build(req)
+		b.last.has(t, "-----> Moss app detected\n")
+	}
+}
+
 // gitServer serves one repository, with a tag v1 behind the branch, to who
-// logs in.
-func gitServer(t *testing.T, name string, entries []entry) http.Handler {
+// logs in. It returns the commit of the tag, too.
+func gitServer(t *testing.T, name string, entries []entry) (_ http.Handler, v1 string) {
 	git := need.Tool(t, "git")
 	dir := t.TempDir()
 	work := filepath.Join(dir, name)
-	run := func(args ...string) {
+	run := func(args ...string) string {
 		cmd := exec.Command(git, append([]string{"-C", work, "-c", "user.name=x", "-c", "user.email=x@y", "-c", "init.defaultBranch=main"}, args...)...)
-		if out, err := cmd.CombinedOutput(); err != nil {
+		out, err := cmd.CombinedOutput()
+		if err != nil {
 			t.Fatalf("git %v: %v\n%s", args, err, out)
 		}
+		return strings.TrimSpace(string(out))
 	}
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		t.Fatal(err)
@@ -142,6 +158,7 @@ func gitServer(t *testing.T, name string, entries []entry) http.Handler {
 	run("add", ".")
 	run("commit", "-q", "-m", "all of it")
 	run("tag", "v1")
+	v1 = run("rev-parse", "HEAD")
 	run("rm", "-q", "-r", "bin")
 	run("commit", "-q", "-m", "a branch that is no buildpack")
 
@@ -156,7 +173,7 @@ func gitServer(t *testing.T, name string, entries []entry) http.Handler {
 			return
 		}
 		backend.ServeHTTP(w, r)
-	})
+	}), v1
 }
 
 func TestTarballOfABranchIsABuildpackToo(t *testing.T) {
