@@ -30,8 +30,8 @@ func (f *fleet) dynos() (all []metrics.Dyno) {
 
 // countIn counts the request in, with its app.
 func (x *exchange) countIn() {
-	if x.countedOf != x.app || x.counted.Forgotten() {
-		x.counted, x.countedOf = x.rt.metrics.App(x.app.ID, x.app.Name), x.app
+	if !x.counted.Counts(x.app.ID) {
+		x.counted = x.rt.metrics.App(x.app.ID, x.app.Name)
 	}
 	x.counted.Begin()
 }

@@ -32,8 +32,7 @@ type exchange struct {
 	body       []byte  // all of it, where it was here with the head
 	upload     *upload // of a body that was not; else nil
 
-	counted   *metrics.App // what is counted of countedOf
-	countedOf *route.App   // the app that was last asked for
+	counted *metrics.App // of the app that was asked for last
 
 	backend   *backend  // the dyno that has the request; nil before
 	began     time.Time // when it got it
