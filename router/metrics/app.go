@@ -69,9 +69,6 @@ func newApp(id string) *App {
 // be looked up again.
 func (a *App) Counts(id string) bool { return a != nil && a.id == id && !a.gone.Load() }
 
-// Forgotten is whether what is counted is read no more.
-func (a *App) Forgotten() bool { return a.gone.Load() }
-
 // Begin counts a request in, until its End.
 func (a *App) Begin() {
 	n := a.inFlight.Add(1)

@@ -141,7 +141,7 @@ func (m *Metrics) named() map[string]*App {
 			all[a.name] = a
 		}
 	}
-	if m.full {
+	if m.crowded() {
 		all[others] = m.others
 	}
 	return all

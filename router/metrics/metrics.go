@@ -27,7 +27,7 @@ const (
 	// still be read.
 	Keep = 15 * time.Minute
 
-	// maxApps bounds the memory; 12 kB for each, and its history. Those that come
+	// maxApps bounds the memory: 8 kB for each, and its history. Those that come
 	// later are counted as one until there is room.
 	maxApps = 10_000
 	// others is what those are called, as no app is.
@@ -42,13 +42,12 @@ type Metrics struct {
 	refused   [1000]atomic.Uint64 // by status
 	others    *App
 
-	mu       sync.Mutex
+	mu       sync.RWMutex
 	apps     map[string]*App // by id
 	names    int             // that were given
 	began    time.Time
 	recorded time.Time // when Record was called last
-	full     bool      // some app was counted with others
-}
+	}
 
 // New begins to count.
 func New(now time.Time) *Metrics {
@@ -57,23 +56,40 @@ func New(now time.Time) *Metrics {
 
 // App is what is counted of an app.
 func (m *Metrics) App(id, name string) *App {
+	m.mu.RLock()
+	a, ok := m.apps[id]
+	room := len(m.apps) < maxApps
+	m.mu.RUnlock()
+	switch {
+	case ok:
+		return a
+	case !room:
+		return m.others
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a, ok := m.apps[id]
-	if !ok {
-		if len(m.apps) >= maxApps {
-			m.full = true
-			return m.others
-		}
-		a = newApp(id)
-		a.active = m.recorded
-		m.apps[id] = a
+	if a, ok := m.apps[id]; ok {
+		return a
 	}
-	if a.name != name || !ok {
+	a = newApp(id)
+	a.active = m.recorded
+	m.apps[id] = a
+	m.names++
+	a.name, a.named = name, m.names
+	return a
+}
+
+// crowded is whether there once was no room for an app.
+func (m *Metrics) crowded() bool { return len(*m.others.dynos.Load()) > 0 }
+
+// rename has an app read under the name that it has now.
+func (m *Metrics) rename(a *App, name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if a.name != name {
 		m.names++
 		a.name, a.named = name, m.names
 	}
-	return a
 }
 
 // NoSuchApp counts a request whose host leads nowhere.
@@ -105,7 +121,11 @@ func (m *Metrics) Record(now time.Time, table *route.Table) {
 	var gone []*App
 	for _, a := range apps {
 		a.record(last, now)
-		if listed, ok := table.App(a.id); a.outdated(now, listed, ok) {
+		listed, ok := table.App(a.id)
+		if ok {
+			m.rename(a, listed.Name)
+		}
+		if a.outdated(now, listed, ok) {
 			gone = append(gone, a)
 		}
 	}

@@ -138,10 +138,10 @@ func (k Kind) add(s sample, add func(name string, value float64)) {
 func (m *Metrics) read(appID string, now time.Time, step time.Duration, use func(from int64, slots []slot)) {
 	m.mu.Lock()
 	a, known := m.apps[appID]
-	from, last, full := m.began.Unix(), m.recorded, m.full
+	from, last := m.began.Unix(), m.recorded
 	m.mu.Unlock()
 	switch {
-	case !known && full:
+	case !known && m.crowded():
 		return // it was counted with others
 	case !known:
 		use(from, nil)

@@ -102,10 +102,10 @@ func TestTwoHoursAreKeptInStepsAndADayInMinutes(t *testing.T) {
 	if n := len(a.history.fine.slots) + len(a.history.coarse.slots); n != 0 {
 		t.Errorf("%d samples are kept of a day without a request", n)
 	}
-	if !a.Forgotten() {
+	if a.Counts("1") {
 		m.Record(now.Add(Keep), table)
 	}
-	if !a.Forgotten() {
+	if a.Counts("1") {
 		t.Error("an app that had no request for a day still has a place")
 	}
 }
