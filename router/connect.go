@@ -51,15 +51,14 @@ func exhausted(err error) bool {
 func (x *exchange) connect() (*dynoConn, error) {
 	for attempts, pause := 1, firstBackoff; ; {
 		changed := x.rt.routes.Changed()
-		table := x.rt.routes.Table()
-		app, ok := table.Lookup(x.host)
+		app, ok := x.rt.routes.Lookup(x.host)
 		if !ok {
 			return nil, noWebProcesses // it was destroyed while the request waited
 		}
 		if err := refusal(app); err != nil {
 			return nil, err
 		}
-		b, idle, current := x.rt.fleet.pick(table, app, x.badge, x.repeatable && !x.anew)
+		b, idle, current := x.rt.fleet.pick(app, x.badge, x.repeatable && !x.anew)
 		if !current {
 			continue
 		}

@@ -81,7 +81,7 @@ func TestNoPayloadGetsPastTheRouter(t *testing.T) {
 			t.Parallel()
 			dyno := record(t)
 			h := start(t, serving(dyno.Dyno), Timeouts{})
-			if err := h.live.Swap(route.New([]route.Entry{{Hosts: []string{"a.test"}, App: named(serving(dyno.Dyno))}})); err != nil {
+			if err := h.live.Replace(route.Entry{Hosts: []string{"a.test"}, App: named(serving(dyno.Dyno))}); err != nil {
 				t.Fatal(err)
 			}
 			c := h.dial(t)

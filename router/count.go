@@ -21,8 +21,8 @@ func (f *fleet) dynos() (all []metrics.Dyno) {
 	defer f.mu.Unlock()
 	f.prune()
 	for key, b := range f.backends {
-		if app, ok := f.table.App(key.app); ok {
-			all = append(all, metrics.Dyno{App: app.Name, Name: key.dyno.Name, InFlight: b.seen.InFlight, Idle: len(b.idle), Quarantined: b.isQuarantined()})
+		if of := f.formations[key.app]; of != nil {
+			all = append(all, metrics.Dyno{App: of.app.Name, Name: key.dyno.Name, InFlight: b.seen.InFlight, Idle: len(b.idle), Quarantined: b.isQuarantined()})
 		}
 	}
 	return all

@@ -54,13 +54,12 @@ func TestADrainEndsWithTheLastRequestOfTheDyno(t *testing.T) {
 func TestARequestOfAnOlderTableIsNotGivenToADynoThatLeftIt(t *testing.T) {
 	t.Parallel()
 	h := start(t, serving(httpDyno(t, ok)), Timeouts{})
-	table := h.live.Table()
-	app, _ := table.Lookup("app.test")
+	app, _ := h.live.Lookup("app.test")
 	h.swap(t, route.App{State: route.Starting})
 	if err := h.Drain(context.Background(), []string{app.Dynos[0].Addr}); err != nil {
 		t.Fatal(err)
 	}
-	if b, _, current := h.fleet.pick(table, app, nil, true); current || b != nil {
+	if b, _, current := h.fleet.pick(app, nil, true); current || b != nil {
 		t.Errorf("it was given %v", b)
 	}
 }

@@ -2,6 +2,7 @@ package router
 
 import (
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,14 +19,14 @@ const inFlightPerDyno = 200
 // connection lately, how busy they are with its requests, and the connections
 // it keeps to them.
 type fleet struct {
-	routes *route.Live
+	routes *route.Table
 	policy func(name string) policy.Policy
 
 	mu         sync.Mutex
-	table      *route.Table // the one that backends were last pruned by
+	number     int64 // of the table's last change that was taken in
 	backends   map[backendKey]*backend
-	formations map[*route.App]*formation // of apps of the table, as far as they were asked for
-	free       []*backend                // what pick chooses from, and what the policy sees of it
+	formations map[string]*formation // of apps of the table, by id, as far as they were asked for
+	free       []*backend            // what pick chooses from, and what the policy sees of it
 	seen       []*policy.Dyno
 	inFlight   map[string]*counter // requests by app id
 	busy       map[string]*counter // requests that have a dyno, by its address
@@ -43,7 +44,10 @@ type backendKey struct {
 }
 
 // counter is a number that is looked up once, and then counted with.
-type counter struct{ n int }
+type counter struct {
+	n     int
+	users int // backends that have it
+}
 
 func in(counters map[string]*counter, key string) *counter {
 	c, ok := counters[key]
@@ -64,9 +68,9 @@ type backend struct {
 	gone        bool        // no longer in the table: keeps no connection
 }
 
-func newFleet(routes *route.Live, t *tower, keepAlive time.Duration) *fleet {
+func newFleet(routes *route.Table, t *tower, keepAlive time.Duration) *fleet {
 	return &fleet{
-		routes: routes, policy: policyNamed, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), formations: make(map[*route.App]*formation),
+		routes: routes, policy: policyNamed, tower: t, keepAlive: keepAlive, backends: make(map[backendKey]*backend), formations: make(map[string]*formation),
 		inFlight: make(map[string]*counter), busy: make(map[string]*counter),
 	}
 }
@@ -94,16 +98,21 @@ func (f *fleet) leave(c *counter) {
 // pick chooses a dyno for a request, which has it until done: the one of the
 // badge, if there is such a one and it is to get requests; with an idle
 // connection to it where one is wanted and there is one. The dyno is nil when
-// all are quarantined, and current is false when the table that the app was
-// looked up in is in use no more: a request is counted with a dyno only while
-// the table has that, and so no drain overlooks it.
-func (f *fleet) pick(table *route.Table, app *route.App, badge []byte, idle bool) (b *backend, d *dynoConn, current bool) {
+// all are quarantined, and current is false when the app has changed since it
+// was looked up: a request is counted with a dyno only while the table has that,
+// and so no drain overlooks it.
+func (f *fleet) pick(app *route.App, badge []byte, idle bool) (b *backend, d *dynoConn, current bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.prune(); f.table != table {
+	f.prune()
+	of := f.of(app.ID)
+	if of != nil && of.app.Version < app.Version { // it changed this moment
+		of = f.renew(app.ID)
+	}
+	if of == nil || of.app.Version != app.Version {
 		return nil, nil, false
 	}
-	if b = f.choose(f.of(app), badge); b == nil {
+	if b = f.choose(of, badge); b == nil {
 		return nil, nil, true
 	}
 	b.seen.InFlight++
@@ -118,43 +127,54 @@ func (f *fleet) backend(key backendKey, weight int) *backend {
 	b, ok := f.backends[key]
 	if !ok {
 		b = &backend{seen: policy.Dyno{Weight: weight}, dyno: key.dyno, badge: badgeOf(key), busy: in(f.busy, key.dyno.Addr)}
+		b.busy.users++
 		f.backends[key] = b
 	}
 	return b
 }
 
-// prune forgets the dynos that a new table no longer has. One that still
-// serves requests ends them on its own.
+// prune takes in which apps have changed. f.mu is held.
 func (f *fleet) prune() {
-	table := f.routes.Table()
-	if f.table == table {
+	if f.routes.Number() == f.number {
 		return
 	}
-	f.table = table
-	clear(f.formations)
-	stays := make(map[backendKey]bool)
-	for app := range table.Apps() {
-		for _, dyno := range app.Dynos {
-			stays[backendKey{app.ID, dyno}] = true
+	ids, number, ok := f.routes.Since(f.number)
+	if !ok {
+		ids = slices.Collect(maps.Keys(f.formations))
+	}
+	f.number = number
+	for _, id := range ids {
+		if f.formations[id] != nil {
+			f.renew(id)
+		}
+		if c := f.inFlight[id]; c != nil && c.n == 0 {
+			delete(f.inFlight, id)
 		}
 	}
-	for key, b := range f.backends {
-		if !stays[key] {
-			b.retire()
-			delete(f.backends, key)
-		}
-	}
-	maps.DeleteFunc(f.inFlight, func(_ string, c *counter) bool { return c.n == 0 })
-	f.forgetAddresses()
 }
 
-// forgetAddresses forgets those where no dyno is and no request either.
-func (f *fleet) forgetAddresses() {
-	used := make(map[*counter]bool)
-	for _, b := range f.backends {
-		used[b.busy] = true
+// renew has an app's formation be as the table has it, and forgets the dynos
+// that are in it no more. One that still serves requests ends them on its own.
+func (f *fleet) renew(id string) *formation {
+	was := f.formations[id]
+	delete(f.formations, id)
+	now := f.of(id)
+	for _, b := range was.backends {
+		if now == nil || !slices.Contains(now.backends, b) {
+			b.retire()
+			delete(f.backends, backendKey{id, b.dyno})
+			b.busy.users--
+			f.forgetAddress(b)
+		}
 	}
-	maps.DeleteFunc(f.busy, func(_ string, c *counter) bool { return c.n == 0 && !used[c] })
+	return now
+}
+
+// forgetAddress forgets that of a dyno, where no other is and no request either.
+func (f *fleet) forgetAddress(b *backend) {
+	if b.busy.n == 0 && b.busy.users == 0 {
+		delete(f.busy, b.dyno.Addr)
+	}
 }
 
 // done ends what pick began. The connection, if any, is kept for the next
@@ -166,7 +186,9 @@ func (f *fleet) done(b *backend, d *dynoConn) {
 	if d != nil {
 		f.keep(b, d)
 	}
-	if b.busy.n--; b.busy.n == 0 && f.idled != nil {
+	b.busy.n--
+	f.forgetAddress(b)
+	if b.busy.n == 0 && f.idled != nil {
 		close(f.idled)
 		f.idled = nil
 	}

@@ -10,6 +10,7 @@ import (
 
 // formation is an app's web dynos, and how one of them is chosen.
 type formation struct {
+	app      *route.App
 	backends []*backend
 	choose   policy.Policy
 }
@@ -46,12 +47,17 @@ func (b *backend) isQuarantined() bool {
 	return !b.quarantined.IsZero() && time.Now().Before(b.quarantined)
 }
 
-// of is the app's dynos as this router knows them. f.mu is held.
-func (f *fleet) of(app *route.App) *formation {
-	if of, ok := f.formations[app]; ok {
+// of is an app's dynos as this router knows them; nil when the table has no such
+// app. f.mu is held.
+func (f *fleet) of(id string) *formation {
+	if of, ok := f.formations[id]; ok {
 		return of
 	}
-	of, reweighed := &formation{choose: f.policy(app.Routing.Policy)}, false
+	app, ok := f.routes.App(id)
+	if !ok {
+		return nil
+	}
+	of, reweighed := &formation{app: app, choose: f.policy(app.Routing.Policy)}, false
 	for _, dyno := range app.Dynos {
 		weight := weightOf(app, dyno)
 		b := f.backend(backendKey{app.ID, dyno}, weight)
@@ -64,7 +70,7 @@ func (f *fleet) of(app *route.App) *formation {
 			b.seen = policy.Dyno{InFlight: b.seen.InFlight, Weight: b.seen.Weight}
 		}
 	}
-	f.formations[app] = of
+	f.formations[id] = of
 	return of
 }
 
@@ -90,11 +96,11 @@ func (rt *Router) Loads(appID string) (all []Load) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.prune()
-	app, ok := f.table.App(appID)
-	if !ok {
+	of := f.of(appID)
+	if of == nil {
 		return nil
 	}
-	for _, b := range f.of(app).backends {
+	for _, b := range of.backends {
 		all = append(all, Load{b.dyno.Name, b.seen.InFlight, b.seen.Weight, b.isQuarantined()})
 	}
 	return all

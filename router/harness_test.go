@@ -27,7 +27,7 @@ const testID = "11111111-2222-4333-8444-555555555555"
 // harness is a router on a real port, and what it logged.
 type harness struct {
 	*Router
-	live *route.Live
+	live *route.Table
 	addr string
 	logs chan string
 }
@@ -46,7 +46,7 @@ func startTLS(t testing.TB, app route.App, timeouts Timeouts, config *tls.Config
 // startWith fills in the routes and the log.
 func startWith(t testing.TB, app route.App, config Config) *harness {
 	t.Helper()
-	live, err := route.OpenLive(filepath.Join(t.TempDir(), "routes.json"))
+	live, err := route.Open(filepath.Join(t.TempDir(), "routes.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func certified(t testing.TB) *httptest.Server {
 func (h *harness) swap(t testing.TB, app route.App) {
 	t.Helper()
 	app.ID, app.Name = "id-of-app", "app"
-	if err := h.live.Swap(route.New([]route.Entry{{Hosts: []string{"app.test"}, App: app}})); err != nil {
+	if err := h.live.Replace(route.Entry{Hosts: []string{"app.test"}, App: app}); err != nil {
 		t.Fatal(err)
 	}
 }

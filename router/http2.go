@@ -41,7 +41,7 @@ func (rt *Router) offering(config *tls.Config) *tls.Config {
 				return own, err
 			}
 		}
-		if app, ok := rt.routes.Table().Lookup(hello.ServerName); ok && profileOf(app).http1 {
+		if app, ok := rt.routes.Lookup(hello.ServerName); ok && profileOf(app).http1 {
 			return old, nil
 		}
 		return nil, nil

@@ -18,7 +18,7 @@ func TestHTTP2IsSpokenThoughThePlainListenerCameFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	live, err := route.OpenLive(filepath.Join(t.TempDir(), "routes.json"))
+	live, err := route.Open(filepath.Join(t.TempDir(), "routes.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ func TestConnectionsBeyondAnAppsLimitAreH22(t *testing.T) {
 	t.Parallel()
 	h := startWith(t, serving(httpDyno(t, ok)), Config{Limits: Limits{ClientsPerApp: 2}})
 	other := route.App{ID: "other", State: route.Blank}
-	if err := h.live.Swap(route.New([]route.Entry{{Hosts: []string{"app.test"}, App: named(serving(httpDyno(t, ok)))}, {Hosts: []string{"other.test"}, App: other}})); err != nil {
+	if err := h.live.Replace(route.Entry{Hosts: []string{"app.test"}, App: named(serving(httpDyno(t, ok)))}, route.Entry{Hosts: []string{"other.test"}, App: other}); err != nil {
 		t.Fatal(err)
 	}
 	first, second := h.dial(t), h.dial(t)

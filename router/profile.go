@@ -84,7 +84,7 @@ func (x *exchange) logFault(fault *wire.RequestError) {
 		return
 	}
 	x.at, x.host = time.Now(), string(x.conn.req.Host())
-	app, ok := x.rt.routes.Table().Lookup(x.host)
+	app, ok := x.rt.routes.Lookup(x.host)
 	if !ok || !profileOf(app).faults {
 		return
 	}

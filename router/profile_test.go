@@ -135,7 +135,7 @@ func TestHTTP2EndsBeforeTheLegacyRouter(t *testing.T) {
 	h := startTLS(t, app, Timeouts{}, &tls.Config{Certificates: certified.TLS.Certificates})
 	app.Routing = legacy()
 	other := route.App{ID: "other", State: route.Crashed}
-	if err := h.live.Swap(route.New([]route.Entry{{Hosts: []string{"app.test"}, App: app}, {Hosts: []string{"example.com"}, App: other}})); err != nil {
+	if err := h.live.Replace(route.Entry{Hosts: []string{"app.test"}, App: app}, route.Entry{Hosts: []string{"example.com"}, App: other}); err != nil {
 		t.Fatal(err)
 	}
 	for server, want := range map[string]struct {

@@ -100,7 +100,7 @@ func TestVegurAnAppIsServedAtEachOfItsNames(t *testing.T) {
 	t.Parallel()
 	app := named(serving(says(t, answering())))
 	h := start(t, app, Timeouts{})
-	if err := h.live.Swap(route.New([]route.Entry{{Hosts: []string{"app.herokuapp.test", "www.app.test"}, App: app}})); err != nil {
+	if err := h.live.Replace(route.Entry{Hosts: []string{"app.herokuapp.test", "www.app.test"}, App: app}); err != nil {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"app.herokuapp.test", "www.app.test"} {

@@ -20,7 +20,7 @@ func TestAnAppsLastDayAtTheRoutersCanBeAskedFor(t *testing.T) {
 	here, elsewhere := metrics.New(yesterday), metrics.New(yesterday)
 	s.api.Routers = []*metrics.Metrics{here, elsewhere}
 	for _, m := range s.api.Routers {
-		m.Record(time.Now(), routing.New(nil))
+		m.Record(time.Now(), routing.New())
 		a := m.App(id, "garden")
 		a.Begin()
 		a.End(metrics.Request{Dyno: "web.1", Code: "H12", Status: 503, Service: 30 * time.Second, In: 1, Out: 2})

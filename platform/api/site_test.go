@@ -97,7 +97,7 @@ func (s *site) controllerOn(t *testing.T, log *slog.Logger) *catalog.Catalog {
 	if err != nil {
 		t.Fatal(err)
 	}
-	routes, err := routing.OpenLive(filepath.Join(s.dir, "routes.json"))
+	routes, err := routing.Open(filepath.Join(s.dir, "routes.log"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,7 @@ func (c *Controller) UpdateApp(ctx context.Context, nameOrID string, u AppUpdate
 	if err != nil {
 		return platform.App{}, err
 	}
-	return app, c.publish(ctx)
+	return app, c.publish(ctx, app.ID)
 }
 
 // DestroyApp removes an app with all that is its own: dynos, slugs, logs,
@@ -159,7 +159,7 @@ func (c *Controller) DestroyApp(ctx context.Context, nameOrID string) (app platf
 	c.later(func(ctx context.Context) {
 		c.report("destroying add-ons", c.settleAddons(ctx), "app", app.Name)
 	})
-	return app, errors.Join(c.publish(ctx), c.publishCerts(ctx))
+	return app, errors.Join(c.publish(ctx, app.ID), c.publishCerts(ctx))
 }
 
 func (c *Controller) email(ctx context.Context) string {

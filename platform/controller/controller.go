@@ -35,7 +35,7 @@ type Config struct {
 	Runner     dyno.Runner
 	Builder    *build.Builder
 	Logs       *logplex.Logplex
-	Routes     *route.Live
+	Routes     *route.Table
 	Rendezvous *rendezvous.Server
 	Catalog    *catalog.Catalog
 	Providers  map[string]addons.Provider // by the name elements.yaml gives them
@@ -120,7 +120,7 @@ func (c *Controller) Start(ctx context.Context) error {
 	}
 	c.later(c.watchMemory)
 	c.later(c.sweepDaily)
-	if err := errors.Join(c.publish(ctx), c.publishCerts(ctx)); err != nil {
+	if err := errors.Join(c.publishAll(ctx), c.publishCerts(ctx)); err != nil {
 		return err
 	}
 	c.later(c.tendCertificates)

@@ -144,7 +144,7 @@ func (cr *crew) reconcile(ctx context.Context) error {
 	cr.mu.Lock()
 	leaving := cr.arrange(in, room)
 	cr.mu.Unlock()
-	if err := cr.c.publish(ctx); err != nil {
+	if err := cr.c.publish(ctx, cr.appID); err != nil {
 		time.AfterFunc(retryTime, func() { cr.retire(leaving) }) // whatever becomes of the next try
 		return err
 	}

@@ -34,7 +34,7 @@ func TestADeployStartsOneWebAndTheRouterFindsIt(t *testing.T) {
 	f.deploy(t, app, map[string]string{"web": "listen", "worker": "wait"})
 	f.dynosAre(t, "garden", "web.1 up v2")
 	await(t, "serving 1", func() string {
-		a, ok := f.routes.Table().Lookup("garden.localhost:8080")
+		a, ok := f.routes.Lookup("garden.localhost:8080")
 		return fmt.Sprint(map[bool]route.State{true: a.State}[ok], " ", len(a.Dynos))
 	})
 }
@@ -48,7 +48,7 @@ func TestScalingChangesWhatRuns(t *testing.T) {
 	f.scale(t, "garden", controller.FormationUpdate{Type: "web", Quantity: ptr("0")}, controller.FormationUpdate{Type: "worker", Quantity: ptr("-1")})
 	f.dynosAre(t, "garden", "worker.1 up v2")
 	await(t, "no-dynos", func() string {
-		a, _ := f.routes.Table().Lookup("garden.localhost")
+		a, _ := f.routes.Lookup("garden.localhost")
 		return string(a.State)
 	})
 }
@@ -380,7 +380,7 @@ func TestDestroyingAnAppStopsItsDynosAndTakesItsFiles(t *testing.T) {
 	await(t, "false false true", func() string {
 		return fmt.Sprint(exists(slug), " ", exists(filepath.Join(f.dir, "repos", app.ID+".git")), " ", exists(filepath.Join(f.dir, "repos", kept.ID+".git")))
 	})
-	if _, ok := f.routes.Table().Lookup("garden.localhost"); ok {
+	if _, ok := f.routes.Lookup("garden.localhost"); ok {
 		t.Error("the router still knows the app")
 	}
 	_, err := f.Dynos(t.Context(), "garden")

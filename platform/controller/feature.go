@@ -161,7 +161,7 @@ func (c *Controller) SetFeature(ctx context.Context, nameOrID, featureNameOrID s
 		verb = "Enable"
 	}
 	c.apiLog(app.ID, fmt.Sprintf("%s %s feature by user %s", verb, f.Name, c.email(ctx)))
-	if err := c.publish(ctx); err != nil {
+	if err := c.publish(ctx, app.ID); err != nil {
 		return f, err
 	}
 	return c.Feature(ctx, app.ID, f.Name)

@@ -36,7 +36,7 @@ type fixture struct {
 	*controller.Controller
 	store    *store.Store
 	logs     *logplex.Logplex
-	routes   *route.Live
+	routes   *route.Table
 	runner   *fakeRunner
 	killed   atomic.Bool // it starts nothing any more
 	provider *fakeProvider
@@ -103,7 +103,7 @@ func openOver(t *testing.T, dir string, runner *fakeRunner, with ...func(*contro
 	if f.logs, err = logplex.Open(filepath.Join(dir, "logs")); err != nil {
 		t.Fatal(err)
 	}
-	if f.routes, err = route.OpenLive(filepath.Join(dir, "routes.json")); err != nil {
+	if f.routes, err = route.Open(filepath.Join(dir, "routes.log")); err != nil {
 		t.Fatal(err)
 	}
 	services, err := catalog.Load([]byte(market))

@@ -216,7 +216,7 @@ func TestAnAppThatIsDestroyedTakesItsDomainsAndCertificatesAlong(t *testing.T) {
 	if _, err := f.AddDomain(t.Context(), "pond", "www.example.test", ""); err != nil {
 		t.Error(err)
 	}
-	if app, ok := f.routes.Table().Lookup("www.example.test"); !ok || app.Name != "pond" {
+	if app, ok := f.routes.Lookup("www.example.test"); !ok || app.Name != "pond" {
 		t.Errorf("the domain leads to %v", app)
 	}
 }

@@ -78,7 +78,7 @@ func TestDynosThatOutliveThePlatformAreAdopted(t *testing.T) {
 	if len(before) != len(after) || f.runner.running() != 4 {
 		t.Errorf("%d dynos before, %d after, %d run", len(before), len(after), f.runner.running())
 	}
-	e, _ := next.routes.Table().Lookup("garden.localhost")
+	e, _ := next.routes.Lookup("garden.localhost")
 	if len(e.Dynos) != 2 {
 		t.Errorf("the router knows %v", e.Dynos)
 	}
@@ -148,7 +148,7 @@ func TestAKillInTheMiddleOfADeployIsTakenUp(t *testing.T) {
 // serving lists the releases of the dynos that the router knows.
 func (f *fixture) serving(t *testing.T) string {
 	t.Helper()
-	e, ok := f.routes.Table().Lookup("garden.localhost")
+	e, ok := f.routes.Lookup("garden.localhost")
 	if !ok {
 		return ""
 	}
@@ -182,7 +182,7 @@ func (f *fixture) fewest(t *testing.T, first string) (stop func() int) {
 		defer close(done)
 		for {
 			changed := f.routes.Changed()
-			if e, ok := f.routes.Table().Lookup("garden.localhost"); ok {
+			if e, ok := f.routes.Lookup("garden.localhost"); ok {
 				least = min(least, len(e.Dynos))
 			}
 			select {
@@ -320,7 +320,7 @@ func TestADynoStopsWhenTheRequestsItServesHaveEnded(t *testing.T) {
 	if f.runner.running() != 2 {
 		t.Error("it was stopped while it served")
 	}
-	if e, _ := f.routes.Table().Lookup("garden.localhost"); len(e.Dynos) != 1 {
+	if e, _ := f.routes.Lookup("garden.localhost"); len(e.Dynos) != 1 {
 		t.Errorf("the router still sends requests to it: %v", e.Dynos)
 	}
 	close(ended)

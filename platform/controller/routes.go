@@ -8,10 +8,41 @@ import (
 	"niwa/router/route"
 )
 
-// publish gives the router a new table of all apps. Calls come one after the
+// publish gives the router what there is of an app. Calls come one after the
 // other, each with what is true when its turn comes, so that an older picture
 // never replaces a newer one.
-func (c *Controller) publish(ctx context.Context) error {
+func (c *Controller) publish(ctx context.Context, appID string) error {
+	defer c.locks.lock("routes")()
+	if err := c.ctx.Err(); err != nil {
+		return err
+	}
+	var entry route.Entry
+	gone := false
+	err := c.Store.View(ctx, func(tx *store.Tx) error {
+		app, err := tx.App(appID)
+		if gone = missing(err); gone {
+			return nil
+		}
+		if err == nil {
+			entry, err = c.route(tx, app)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if gone {
+		err = c.Routes.Remove(appID)
+	} else {
+		err = c.Routes.Set(entry)
+	}
+	// Routes that could not be saved are in use all the same.
+	c.report("saving the routes", err)
+	return nil
+}
+
+// publishAll gives the router all apps there are, and no other.
+func (c *Controller) publishAll(ctx context.Context) error {
 	defer c.locks.lock("routes")()
 	if err := c.ctx.Err(); err != nil {
 		return err
@@ -35,8 +66,7 @@ func (c *Controller) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A table that could not be saved is in use all the same.
-	c.report("saving the routes", c.Routes.Swap(route.New(entries)))
+	c.report("saving the routes", c.Routes.Replace(entries...))
 	return nil
 }
 
@@ -45,15 +75,9 @@ func (c *Controller) publish(ctx context.Context) error {
 // from now on waits for the next platform.
 func (c *Controller) rest(ctx context.Context) {
 	unlock := c.locks.lock("routes")
-	table := c.Routes.Table()
-	c.report("saving the routes", c.Routes.Swap(table.Resting()))
+	addrs, err := c.Routes.Rest()
+	c.report("saving the routes", err)
 	unlock()
-	var addrs []string
-	for app := range table.Apps() {
-		for _, d := range app.Dynos {
-			addrs = append(addrs, d.Addr)
-		}
-	}
 	if c.Drain == nil || len(addrs) == 0 {
 		return
 	}

@@ -16,7 +16,7 @@ func TestAPlatformThatStopsHasRequestsWaitAtTheRoutersThatGoOn(t *testing.T) {
 	rested := make(chan string, 1)
 	f = open(t, t.TempDir(), func(cfg *controller.Config) {
 		cfg.Drain = func(_ context.Context, addrs []string) error {
-			app, _ := cfg.Routes.Table().Lookup("garden.localhost")
+			app, _ := cfg.Routes.Lookup("garden.localhost")
 			rested <- fmt.Sprintf("%s without %v, %d dynos run", app.State, addrs, f.runner.running())
 			return nil
 		}
@@ -28,7 +28,7 @@ func TestAPlatformThatStopsHasRequestsWaitAtTheRoutersThatGoOn(t *testing.T) {
 	f.deploy(t, app, map[string]string{"web": "listen"})
 	f.dynosAre(t, "garden", "web.1 up v2")
 	await(t, string(route.Serving), func() string {
-		app, _ := f.routes.Table().Lookup("garden.localhost")
+		app, _ := f.routes.Lookup("garden.localhost")
 		return string(app.State)
 	})
 	dynos, err := f.Dynos(t.Context(), "garden")
@@ -44,7 +44,7 @@ func TestAPlatformThatStopsHasRequestsWaitAtTheRoutersThatGoOn(t *testing.T) {
 	if n := f.runner.running(); n != 0 {
 		t.Errorf("%d dynos run", n)
 	}
-	if app, _ := f.routes.Table().Lookup("garden.localhost"); app.State != route.Starting || len(app.Dynos) != 0 {
+	if app, _ := f.routes.Lookup("garden.localhost"); app.State != route.Starting || len(app.Dynos) != 0 {
 		t.Errorf("the table it leaves behind has %+v", app)
 	}
 }
@@ -73,11 +73,11 @@ func TestADynoThatEndedWhileNoPlatformRanIsNotRoutedToAndNoCrashOfTheApp(t *test
 }
 
 // untilServing lists the states of the app until a new dyno of it serves.
-func untilServing(routes *route.Live) string {
+func untilServing(routes *route.Table) string {
 	var states []string
 	for {
 		changed := routes.Changed()
-		if app, ok := routes.Table().Lookup("garden.localhost"); ok {
+		if app, ok := routes.Lookup("garden.localhost"); ok {
 			state := string(app.State)
 			for _, d := range app.Dynos {
 				if d.Addr == "" {
@@ -118,7 +118,7 @@ func TestADynoThatWasToStopIsNotRoutedToByTheNextPlatform(t *testing.T) {
 	drained := make(chan string, 2)
 	next := f.kill(t, func(cfg *controller.Config) {
 		cfg.Drain = func(_ context.Context, addrs []string) error {
-			app, _ := cfg.Routes.Table().Lookup("garden.localhost")
+			app, _ := cfg.Routes.Lookup("garden.localhost")
 			drained <- fmt.Sprintf("%v, with %d others serving", addrs, len(app.Dynos))
 			return nil
 		}

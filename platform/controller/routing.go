@@ -44,7 +44,7 @@ func (c *Controller) routed(app platform.App) (dynos []platform.RoutedDyno) {
 	if c.Loads != nil {
 		return c.Loads(app.ID)
 	}
-	routed, ok := c.Routes.Table().App(app.ID)
+	routed, ok := c.Routes.App(app.ID)
 	if !ok {
 		return nil
 	}
@@ -85,7 +85,7 @@ func (c *Controller) UpdateRouting(ctx context.Context, nameOrID string, u Routi
 		return err
 	}
 	c.apiLog(app.ID, fmt.Sprintf("Update routing to %s by user %s", told(app.Routing), c.email(ctx)))
-	return c.publish(ctx)
+	return c.publish(ctx, app.ID)
 }
 
 func (u RoutingUpdate) apply(r *platform.Routing) {

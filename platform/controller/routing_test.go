@@ -16,7 +16,7 @@ import (
 // routed is how the router is to route the app garden.
 func (f *fixture) routed(t *testing.T) route.Routing {
 	t.Helper()
-	app, ok := f.routes.Table().Lookup("garden.localhost")
+	app, ok := f.routes.Lookup("garden.localhost")
 	if !ok {
 		t.Fatal("there is no route to the app")
 	}

@@ -140,11 +140,12 @@ func (i *Instance) startPlatform(ctx context.Context) (err error) {
 		return err
 	}
 	p.nets = nets
-	if p.routes, err = route.OpenLive(filepath.Join(i.cfg.Data, "routes.json")); errors.Is(err, route.ErrCorrupt) {
+	if p.routes, err = route.Open(filepath.Join(i.cfg.Data, "routes.log")); errors.Is(err, route.ErrCorrupt) {
 		i.cfg.Progress("%v; it is made anew from the apps there are", err)
 	} else if err != nil {
 		return err
 	}
+	i.onStop(func(context.Context) error { return p.routes.Close() })
 	i.wire(p)
 	if err := i.git.Sweep(); err != nil {
 		return err
@@ -202,7 +203,7 @@ type parts struct {
 	procs     *proc.Table
 	state     *store.Store
 	logs      *logplex.Logplex
-	routes    *route.Live
+	routes    *route.Table
 	certs     *certs.Live
 	issue     func(ctx context.Context, domain string) (certs.Pair, error)
 	market    *catalog.Catalog

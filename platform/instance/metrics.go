@@ -46,7 +46,7 @@ func (i *Instance) serveMetrics() error {
 
 // wireHistory is what the API tells the history of apps from: what the router
 // here counts, and what others say in their log lines.
-func (i *Instance) wireHistory(routes *route.Live) (all []*metrics.Metrics) {
+func (i *Instance) wireHistory(routes *route.Table) (all []*metrics.Metrics) {
 	if i.router != nil {
 		all = append(all, i.router.Metrics())
 	}

@@ -60,14 +60,13 @@ func (i *Instance) startRouter(ctx context.Context) error {
 		return err
 	}
 	i.onStop(func(context.Context) error { return record.Close() })
-	table, err := route.Read(filepath.Join(i.cfg.Data, "routes.json"))
+	routes, err := route.Read(filepath.Join(i.cfg.Data, "routes.log"))
 	if errors.Is(err, route.ErrCorrupt) {
 		i.cfg.Log.Warn("there are no routes until a platform runs", "error", err)
-		table = route.New(nil)
+		routes = route.New()
 	} else if err != nil {
 		return err
 	}
-	routes := route.NewLive(table)
 	follower := follow.NewFollower(follow.FollowerConfig{
 		Dir: dir, Router: record.Router, Routes: routes, Log: i.cfg.Log,
 		Drain: func(ctx context.Context, addrs []string) error { return i.router.Drain(ctx, addrs) },
@@ -124,8 +123,8 @@ func (i *Instance) wireRouters(p parts) {
 	i.publisher = follow.NewPublisher(follow.Config{
 		Dir: follow.Dir(i.cfg.Data), Routes: p.routes, Log: i.cfg.Log,
 		Lines: func(lines []follow.Line) {
-			keepLines(p.logs, p.routes.Table(), lines)
-			countLines(i.elsewhere, p.routes.Table(), lines)
+			keepLines(p.logs, p.routes, lines)
+			countLines(i.elsewhere, p.routes, lines)
 		},
 	})
 	if !i.cfg.NoRouter {

@@ -10,11 +10,11 @@ func TestWhatWasBeingWrittenIsRemovedAndNothingElse(t *testing.T) {
 	t.Setenv("TMPDIR", os.TempDir()) // which freshTmp changes
 	h := &home{dir: t.TempDir()}
 	half := []string{
-		"tmp/.key12345678", ".routes.json2758299735", "slugs/.a.tgz5577006791947779410",
+		"tmp/.key12345678", ".routes.log2758299735", "slugs/.a.tgz5577006791947779410",
 		"engines/postgres/addons/.a.json12345", "engines/postgres/cluster/.pg_hba.conf12345", "repos/hooks/.pre-receive12345",
 	}
 	whole := []string{
-		"routes.json", "slugs/a.tgz", "engines/postgres/cluster/base/.1234567", "dynos/a/app/.cache1234567",
+		"routes.log", "slugs/a.tgz", "engines/postgres/cluster/base/.1234567", "dynos/a/app/.cache1234567",
 		"builds/a/.1234567", "cache/a/.1234567", "repos/a.git/.1234567", "logs/a/.2026",
 	}
 	for _, name := range append(half, whole...) {

@@ -148,7 +148,7 @@ func TestACorruptTableFileIsSetAsideAndMadeAnew(t *testing.T) {
 	p := platformtest.Up(t, binary, data)
 	ok(t, p.Call(t, "POST", "/apps", map[string]any{"name": "garden"}, nil), 201)
 	p.Stop(t)
-	table := filepath.Join(data, "routes.json")
+	table := filepath.Join(data, "routes.log")
 	if err := os.WriteFile(table, []byte("not a table"), 0o600); err != nil {
 		t.Fatal(err)
 	}

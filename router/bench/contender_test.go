@@ -217,10 +217,14 @@ func serve() error {
 	for i, addr := range strings.Fields(os.Getenv("BENCH_DYNOS")) {
 		dynos = append(dynos, route.Dyno{Name: fmt.Sprintf("web.%d", i+1), Addr: addr})
 	}
-	table := route.New([]route.Entry{{Hosts: []string{"app.test", "127.0.0.1"}, App: route.App{
+	table := route.New()
+	err = table.Set(route.Entry{Hosts: []string{"app.test", "127.0.0.1"}, App: route.App{
 		ID: "app", Name: "app", State: route.Serving, Dynos: dynos,
-	}}})
-	rt := router.New(router.Config{Routes: route.NewLive(table), TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Log: log.line})
+	}})
+	if err != nil {
+		return err
+	}
+	rt := router.New(router.Config{Routes: table, TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Log: log.line})
 	listen := net.ListenConfig{KeepAlive: -1} // as niwa does
 	plain, err := listen.Listen(context.Background(), "tcp", os.Getenv("BENCH_ROUTER"))
 	if err != nil {

@@ -3,10 +3,11 @@
 // may be many. The platform's side is a Publisher, the router's a Follower.
 //
 // They meet at a Unix socket in a directory that only their user may enter.
-// Each side writes lines of JSON. The router says who it is; the platform sends
-// the whole table then and at every change, the newest only; the router
-// acknowledges each table that it has put into use. The platform may ask it to
-// drain dynos. The router sends its log lines a batch at a time and keeps each
+// Each side writes lines of JSON. The router says who it is and which change of
+// the table it has; the platform sends what changed since, or the whole table, a
+// part at a time, where that is too much to tell; and from then on the apps that
+// change, each as it is by then. The router puts that into use and acknowledges
+// it by its number. The platform may ask it to drain dynos. The router sends its log lines a batch at a time and keeps each
 // batch until it is acknowledged.
 //
 // The directory also has a record of every router, locked for as long as that
@@ -22,10 +23,12 @@ import (
 	"net"
 	"path/filepath"
 	"time"
+
+	"niwa/router/route"
 )
 
 const (
-	// maxOrder bounds a line to a router: a table of some 100,000 apps.
+	// maxOrder bounds a line to a router. A part of a table is far smaller.
 	maxOrder = 64 << 20
 	// maxReport bounds a line from a router. A batch of log lines is far smaller.
 	maxReport = 4 << 20
@@ -36,14 +39,23 @@ const (
 
 // order is what the platform says to a router: one of these.
 type order struct {
-	Table *tableOrder `json:"table,omitempty"`
+	Part  *route.Part `json:"part,omitempty"` // of a table that comes whole
+	News  *news       `json:"news,omitempty"`
 	Drain *drainOrder `json:"drain,omitempty"`
 	Kept  int64       `json:"kept,omitempty"` // the batch of log lines with that number is safe
 }
 
-type tableOrder struct {
-	Number int64  `json:"number"`
-	File   []byte `json:"file"` // as route.Encode writes it
+// news makes a table be as new as the platform's was at a change.
+type news struct {
+	Changes route.Changes `json:"changes,omitempty"`
+	At      mark          `json:"at"`
+}
+
+// mark is a change of a platform's table: of the platform that runs, since the
+// next one counts anew.
+type mark struct {
+	Platform string `json:"platform"` // uuid of this run of it
+	Number   int64  `json:"number"`
 }
 
 type drainOrder struct {
@@ -54,10 +66,15 @@ type drainOrder struct {
 
 // report is what a router says to the platform: one of these.
 type report struct {
-	Hello   *Router  `json:"hello,omitempty"`
-	Using   *int64   `json:"using,omitempty"` // the table with that number
+	Hello   *hello   `json:"hello,omitempty"`
+	Using   *int64   `json:"using,omitempty"` // the table as of the change with that number
 	Drained *drained `json:"drained,omitempty"`
 	Lines   *batch   `json:"lines,omitempty"`
+}
+
+type hello struct {
+	Router
+	Has mark `json:"has,omitzero"`
 }
 
 type drained struct {

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"niwa/router/route"
 )
 
 func TestRoutersFollowTheTableAndGoOnWithoutThePlatform(t *testing.T) {
@@ -18,7 +16,7 @@ func TestRoutersFollowTheTableAndGoOnWithoutThePlatform(t *testing.T) {
 	dir := data(t)
 	early := startRouter(t, dir, nil)
 	<-early.Ready() // there is no platform to wait for
-	if got := leads(early.live.Table()); got != "from disk" {
+	if got := leads(early.live); got != "from disk" {
 		t.Errorf("before there is a platform the table leads to %q", got)
 	}
 	p := startPlatform(t, dir, "first")
@@ -27,14 +25,14 @@ func TestRoutersFollowTheTableAndGoOnWithoutThePlatform(t *testing.T) {
 	<-late.Ready()
 	late.uses(t, "first")
 	for i := range 100 {
-		p.live.Swap(table(fmt.Sprint("next ", i)))
+		p.live.Set(entry(fmt.Sprint("next ", i)))
 	}
 	for _, r := range []*router{early, late} {
 		r.uses(t, "next 99")
 	}
 	p.stop()
 	for _, r := range []*router{early, late} {
-		if got := leads(r.live.Table()); got != "next 99" {
+		if got := leads(r.live); got != "next 99" {
 			t.Errorf("after the platform ended a table leads to %q", got)
 		}
 	}
@@ -62,7 +60,7 @@ func TestADrainWaitsForEveryRouterToHaveTheTableAndToDrain(t *testing.T) {
 			case <-ctx.Done():
 				return ctx.Err()
 			}
-			drained <- fmt.Sprint(addrs, " with ", leads(r.live.Table()))
+			drained <- fmt.Sprint(addrs, " with ", leads(r.live))
 			return nil
 		})
 		routers = append(routers, r)
@@ -70,7 +68,7 @@ func TestADrainWaitsForEveryRouterToHaveTheTableAndToDrain(t *testing.T) {
 	for _, r := range routers {
 		r.uses(t, "old")
 	}
-	p.live.Swap(table("new"))
+	p.live.Set(entry("new"))
 	ctx, cancel := within(100 * time.Millisecond)
 	defer cancel()
 	if err := p.Drain(ctx, []string{"old"}); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
@@ -132,8 +130,8 @@ func TestARouterThatHangsHoldsADrainNoLongerThanItsDeadline(t *testing.T) {
 	p := startPlatform(t, dir, "a")
 	for name, hang := range map[string]func(c raw){
 		"having said nothing":    func(raw) {},
-		"having said who it is":  func(c raw) { c.say(t, report{Hello: &Router{ID: lastID(t, dir)}}) },
-		"having taken the table": func(c raw) { c.say(t, report{Hello: &Router{ID: lastID(t, dir)}}); use(t, c) },
+		"having said who it is":  func(c raw) { c.say(t, report{Hello: &hello{Router: Router{ID: lastID(t, dir)}}}) },
+		"having taken the table": func(c raw) { c.say(t, report{Hello: &hello{Router: Router{ID: lastID(t, dir)}}}); use(t, c) },
 	} {
 		record := register(t, dir)
 		hang(dial(t, dir))
@@ -150,7 +148,7 @@ func TestARouterThatHangsHoldsADrainNoLongerThanItsDeadline(t *testing.T) {
 	}
 	// Nor does it hold anybody else up.
 	r := startRouter(t, dir, nil)
-	p.live.Swap(table("b"))
+	p.live.Set(entry("b"))
 	r.uses(t, "b")
 }
 
@@ -165,7 +163,12 @@ func lastID(t *testing.T, dir string) string {
 
 func use(t *testing.T, c raw) {
 	t.Helper()
-	c.say(t, report{Using: &c.hear(t).Table.Number})
+	for {
+		if o := c.hear(t); o.News != nil {
+			c.say(t, report{Using: &o.News.At.Number})
+			return
+		}
+	}
 }
 
 func TestWhatIsNoRouterIsSentAwayAndTheOthersGoOn(t *testing.T) {
@@ -208,7 +211,7 @@ func TestWhatIsNoRouterIsSentAwayAndTheOthersGoOn(t *testing.T) {
 	if !strings.Contains(p.said.String(), "sent away") {
 		t.Errorf("the platform said only:\n%s", p.said)
 	}
-	p.live.Swap(table("b"))
+	p.live.Set(entry("b"))
 	good.uses(t, "b")
 	ctx, cancel := within(patience)
 	defer cancel()
@@ -226,26 +229,23 @@ func TestATableThatCannotBeBelievedIsNotUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	good, err := route.Encode(table("b"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := string(table("b").Of([]string{"1"}))
 	r := startRouter(t, dir, nil)
-	for _, file := range []string{"", "not a table", strings.Replace(string(good), "app.test", "sub.test", 1), string(good[:len(good)/2])} {
+	for _, changes := range []string{"not changes", strings.Replace(good, "app.test", "app test", 1), good[:len(good)/2], good + "x"} {
 		c, err := ln.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := send(c, order{Table: &tableOrder{Number: 1, File: []byte(file)}}); err != nil {
+		if err := send(c, order{News: &news{Changes: []byte(changes), At: mark{"platform", 1}}}); err != nil {
 			t.Fatal(err)
 		}
 		c.SetDeadline(time.Now().Add(patience))
 		if rest, err := readAll(c); err != nil || strings.Contains(rest, "using") {
-			t.Errorf("%q: the router says %q, %v", file, rest, err)
+			t.Errorf("%q: the router says %q, %v", changes, rest, err)
 		}
 		c.Close()
-		if got := leads(r.live.Table()); got != "from disk" {
-			t.Errorf("%q: the table leads to %q", file, got)
+		if got := leads(r.live); got != "from disk" {
+			t.Errorf("%q: the table leads to %q", changes, got)
 		}
 	}
 	eventually(t, "the router says so", func() bool { return strings.Contains(r.said.String(), "cannot be followed") })

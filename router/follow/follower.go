@@ -26,7 +26,7 @@ const (
 type FollowerConfig struct {
 	Dir    string // as Dir names it
 	Router Router // which is on record
-	Routes *route.Live
+	Routes *route.Table
 	// Drain is the router's own.
 	Drain func(ctx context.Context, addrs []string) error
 	Log   *slog.Logger
@@ -39,6 +39,7 @@ type Follower struct {
 	ready   chan struct{}
 	readied sync.Once
 	batches int64
+	has     mark // of the platform's table; of one session at a time
 }
 
 // NewFollower makes a Follower. Run sets it going.
@@ -92,7 +93,7 @@ func (f *Follower) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s := &session{follower: f, conn: conn, reports: make(chan report, 64), kept: make(chan int64), deaf: make(chan struct{})}
+	s := &session{follower: f, conn: conn, had: f.has, reports: make(chan report, 64), kept: make(chan int64), deaf: make(chan struct{})}
 	var end context.CancelFunc
 	s.ctx, end = context.WithCancel(context.Background())
 	var heard error

@@ -33,10 +33,19 @@ func data(t *testing.T) string {
 	return dir
 }
 
-// table has one app with a web dyno at that address.
+// entry is an app with a web dyno at that address.
+func entry(addr string) route.Entry {
+	return route.Entry{Hosts: []string{"app.test"}, App: route.App{
+		ID: "1", Name: "app", State: route.Serving, Dynos: []route.Dyno{{Name: "web.1", Addr: addr}}}}
+}
+
+// table has that app.
 func table(addr string) *route.Table {
-	return route.New([]route.Entry{{Hosts: []string{"app.test"}, App: route.App{
-		ID: "1", Name: "app", State: route.Serving, Dynos: []route.Dyno{{Name: "web.1", Addr: addr}}}}})
+	t := route.New()
+	if err := t.Set(entry(addr)); err != nil {
+		panic(err)
+	}
+	return t
 }
 
 // leads says where a table leads.
@@ -51,7 +60,7 @@ func leads(t *route.Table) string {
 // platform is a Publisher that serves.
 type platform struct {
 	*Publisher
-	live  *route.Live
+	live  *route.Table
 	lines chan Line
 	said  *said
 	stop  func()
@@ -59,7 +68,7 @@ type platform struct {
 
 func startPlatform(t *testing.T, dir, addr string) *platform {
 	t.Helper()
-	p := &platform{live: route.NewLive(table(addr)), lines: make(chan Line, 1000), said: &said{}}
+	p := &platform{live: table(addr), lines: make(chan Line, 1000), said: &said{}}
 	p.Publisher = NewPublisher(Config{Dir: Dir(dir), Routes: p.live, Log: p.said.logger(), Lines: func(lines []Line) {
 		for _, l := range lines {
 			p.lines <- l
@@ -84,7 +93,7 @@ func startPlatform(t *testing.T, dir, addr string) *platform {
 // router is a Follower that runs.
 type router struct {
 	*Follower
-	live   *route.Live
+	live   *route.Table
 	record *Record
 	said   *said
 	stop   func()
@@ -93,7 +102,7 @@ type router struct {
 // startRouter starts a router that drains as drain does, or at once.
 func startRouter(t *testing.T, dir string, drain func(ctx context.Context, addrs []string) error) *router {
 	t.Helper()
-	r := &router{live: route.NewLive(table("from disk")), said: &said{}, record: register(t, dir)}
+	r := &router{live: table("from disk"), said: &said{}, record: register(t, dir)}
 	if drain == nil {
 		drain = func(context.Context, []string) error { return nil }
 	}
@@ -126,14 +135,14 @@ func (r *router) uses(t *testing.T, addr string) {
 	t.Helper()
 	late := time.After(patience)
 	for {
-		now, _, changed := r.live.Current()
-		if leads(now) == addr {
+		changed := r.live.Changed()
+		if leads(r.live) == addr {
 			return
 		}
 		select {
 		case <-changed:
 		case <-late:
-			t.Fatalf("the router's table leads to %q, not to %q; it said:\n%s", leads(now), addr, r.said)
+			t.Fatalf("the router's table leads to %q, not to %q; it said:\n%s", leads(r.live), addr, r.said)
 		}
 	}
 }

@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"niwa/router/route"
 )
+
+// newsStep is how many apps are told of at once.
+const newsStep = 1000
 
 // peer is a connected router. What it says is handled on one goroutine; what
 // it is told goes through another, so that one which does not listen holds
@@ -22,7 +26,7 @@ type peer struct {
 	ending    sync.Once
 
 	mu     sync.Mutex
-	sent   int64         // the newest table that it has
+	sent   int64         // the newest change that it was told of
 	using  int64         // the newest that it has put into use
 	used   chan struct{} // closed, and made anew, when that changes
 	drains map[int64]chan error
@@ -56,7 +60,8 @@ func (q *peer) handle(r report) error {
 	return nil
 }
 
-func (q *peer) hello(r Router) error {
+func (q *peer) hello(h hello) error {
+	r := h.Router
 	if q.router.ID != "" {
 		return fmt.Errorf("%w: it said twice who it is", errBad)
 	}
@@ -64,17 +69,21 @@ func (q *peer) hello(r Router) error {
 		return fmt.Errorf("%w: it says to be router %q, which is not on record", errBad, r.ID)
 	}
 	q.router = r
-	q.publisher.work.Go(q.speak)
+	has := int64(-1)
+	if h.Has.Platform == q.publisher.id {
+		has = min(h.Has.Number, q.publisher.cfg.Routes.Number())
+	}
+	q.publisher.work.Go(func() { q.speak(has) })
 	q.publisher.join(q)
 	return q.conn.SetReadDeadline(time.Time{})
 }
 
-// uses takes note of the table that the router acknowledges.
+// uses takes note of the change that the router acknowledges.
 func (q *peer) uses(number int64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if number > q.sent {
-		return fmt.Errorf("%w: it acknowledged a table that it was not sent", errBad)
+		return fmt.Errorf("%w: it acknowledged a change that it was not told of", errBad)
 	}
 	q.using = number
 	close(q.used)
@@ -82,15 +91,17 @@ func (q *peer) uses(number int64) error {
 	return nil
 }
 
-// speak sends the newest table whenever there is a newer one, and orders in
-// between.
-func (q *peer) speak() {
+// speak sends what changes in the table after the change with that number, and
+// orders in between.
+func (q *peer) speak(number int64) {
 	defer q.hangUp()
 	for {
-		table, number, changed := q.publisher.cfg.Routes.Current()
-		if err := q.publish(table, number); err != nil {
+		changed := q.publisher.cfg.Routes.Changed()
+		to, err := q.inform(number)
+		if err != nil {
 			return
 		}
+		number = to
 		for current := true; current; {
 			select {
 			case <-changed:
@@ -106,15 +117,50 @@ func (q *peer) speak() {
 	}
 }
 
-func (q *peer) publish(t *route.Table, number int64) error {
-	file, err := route.Encode(t)
-	if err != nil {
-		return err
+// inform sends what changed after the change with that number. It returns the
+// one up to which the router knows everything then.
+func (q *peer) inform(number int64) (to int64, err error) {
+	routes := q.publisher.cfg.Routes
+	ids, to, ok := routes.Since(number)
+	if !ok {
+		return to, q.whole(to)
 	}
+	for some := range slices.Chunk(ids, newsStep) {
+		number += int64(len(some))
+		slices.Sort(some)
+		if err := q.news(routes.Of(slices.Compact(some)), number); err != nil {
+			return 0, err
+		}
+	}
+	if len(ids) == 0 { // it was away, and missed nothing
+		err = q.news(nil, to)
+	}
+	return to, err
+}
+
+// whole sends the table, which is at least as new as the change with that
+// number. That may take its time, in which there are orders.
+func (q *peer) whole(number int64) error {
+	for p := range q.publisher.cfg.Routes.Parts() {
+		if err := send(q.conn, order{Part: &p}); err != nil {
+			return err
+		}
+		select {
+		case o := <-q.orders:
+			if err := send(q.conn, o); err != nil {
+				return err
+			}
+		default:
+		}
+	}
+	return q.news(nil, number)
+}
+
+func (q *peer) news(c route.Changes, number int64) error {
 	q.mu.Lock()
 	q.sent = number
 	q.mu.Unlock()
-	return send(q.conn, order{Table: &tableOrder{Number: number, File: file}})
+	return send(q.conn, order{News: &news{Changes: c, At: mark{q.publisher.id, number}}})
 }
 
 // tell has an order sent.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"niwa/router/route"
 )
 
@@ -24,7 +26,7 @@ const (
 // Config is what a Publisher works with.
 type Config struct {
 	Dir    string // as Dir names it
-	Routes *route.Live
+	Routes *route.Table
 	// Lines takes the log lines of a router, in order.
 	Lines func([]Line)
 	Log   *slog.Logger
@@ -33,6 +35,7 @@ type Config struct {
 // Publisher tells the routers that run alone which routes there are.
 type Publisher struct {
 	cfg  Config
+	id   string          // of marks
 	ctx  context.Context // ends with Close
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -66,7 +69,7 @@ func Listen(dir string) (net.Listener, error) {
 
 // NewPublisher makes a Publisher. Serve sets it going.
 func NewPublisher(cfg Config) *Publisher {
-	p := &Publisher{cfg: cfg, peers: make(map[string]*peer), joined: make(chan struct{})}
+	p := &Publisher{cfg: cfg, id: uuid.NewString(), peers: make(map[string]*peer), joined: make(chan struct{})}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	return p
 }
@@ -123,7 +126,7 @@ func (p *Publisher) Drain(ctx context.Context, addrs []string) error {
 	if err != nil {
 		return err
 	}
-	_, number, _ := p.cfg.Routes.Current()
+	number := p.cfg.Routes.Number()
 	errs := make([]error, len(routers))
 	var all sync.WaitGroup
 	for i, r := range routers {

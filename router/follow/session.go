@@ -15,6 +15,7 @@ import (
 type session struct {
 	follower *Follower
 	conn     net.Conn
+	had      mark            // when it began
 	ctx      context.Context // ends with it
 	work     sync.WaitGroup
 	reports  chan report
@@ -27,7 +28,7 @@ type session struct {
 // platform has gone or ctx ends and all lines are delivered.
 func (s *session) speak(ctx context.Context) error {
 	f := s.follower
-	if err := send(s.conn, report{Hello: &f.cfg.Router}); err != nil {
+	if err := send(s.conn, report{Hello: &hello{f.cfg.Router, s.had}}); err != nil {
 		return err
 	}
 	parting := ctx.Done()
@@ -73,16 +74,16 @@ func (s *session) sendLines() error {
 // obey carries out an order. With an error the connection ends.
 func (s *session) obey(o order) error {
 	switch {
-	case o.Table != nil:
-		table, err := route.Decode(o.Table.File)
-		if err != nil {
-			return fmt.Errorf("%w: %w", errBad, err)
-		}
-		if err := s.follower.cfg.Routes.Swap(table); err != nil {
+	case o.Part != nil:
+		s.follower.has = mark{} // until all parts are here
+		return s.used(s.follower.cfg.Routes.ApplyPart(*o.Part))
+	case o.News != nil:
+		if err := s.used(s.follower.cfg.Routes.Apply(o.News.Changes)); err != nil {
 			return err
 		}
+		s.follower.has = o.News.At
 		s.follower.isReady()
-		s.report(report{Using: &o.Table.Number})
+		s.report(report{Using: &o.News.At.Number})
 	case o.Drain != nil:
 		s.work.Go(func() { s.drain(*o.Drain) })
 	case o.Kept != 0:
@@ -90,6 +91,18 @@ func (s *session) obey(o order) error {
 		case s.kept <- o.Kept:
 		case <-s.ctx.Done():
 		}
+	}
+	return nil
+}
+
+// used says what is the matter with routes that came. What could not be kept is
+// in use all the same.
+func (s *session) used(err error) error {
+	if errors.Is(err, route.ErrCorrupt) {
+		return fmt.Errorf("%w: %w", errBad, err)
+	}
+	if err != nil {
+		s.follower.cfg.Log.Warn("following the platform's routes", "error", err)
 	}
 	return nil
 }

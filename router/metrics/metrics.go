@@ -99,7 +99,7 @@ func (m *Metrics) NoSuchApp() { m.noSuchApp.Add(1) }
 func (m *Metrics) Refused(status int) { m.refused[status%1000].Add(1) }
 
 // Run records what is counted, as each Step is over, until ctx ends.
-func (m *Metrics) Run(ctx context.Context, routes *route.Live) {
+func (m *Metrics) Run(ctx context.Context, routes *route.Table) {
 	untilNext := func() time.Duration { return Step - time.Duration(time.Now().UnixNano()%int64(Step)) }
 	over := time.NewTimer(untilNext())
 	defer over.Stop()
@@ -108,7 +108,7 @@ func (m *Metrics) Run(ctx context.Context, routes *route.Live) {
 		case <-ctx.Done():
 			return
 		case now := <-over.C:
-			m.Record(now, routes.Table())
+			m.Record(now, routes)
 			over.Reset(untilNext())
 		}
 	}

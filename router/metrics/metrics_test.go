@@ -19,7 +19,11 @@ func tableOf(apps ...route.App) *route.Table {
 	for _, app := range apps {
 		entries = append(entries, route.Entry{App: app})
 	}
-	return route.New(entries)
+	table := route.New()
+	if err := table.Set(entries...); err != nil {
+		panic(err)
+	}
+	return table
 }
 
 func blog(dynos ...string) route.App {

@@ -4,11 +4,7 @@
 // and goes on without the control plane.
 package route
 
-import (
-	"iter"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // State says what the router does with a request for an app.
 type State string
@@ -23,16 +19,23 @@ const (
 	Blank       State = "blank"       // nothing has been deployed yet
 )
 
-func (s State) known() bool {
-	switch s {
-	case Serving, Starting, Crashed, NoDynos, Maintenance, Blank:
-		return true
+// states are all of them; their places here are what they are in bytes.
+func states() [6]State { return [...]State{Serving, Starting, Crashed, NoDynos, Maintenance, Blank} }
+
+func (s State) code() (code byte, known bool) {
+	for i, is := range states() {
+		if is == s {
+			return byte(i), true
+		}
 	}
-	return false
+	return 0, false
 }
 
 // App is what the router knows of an app.
 type App struct {
+	// Version rises with each change of the app. The table gives it.
+	Version int64 `json:"-"`
+
 	ID    string `json:"id"` // names the app to the log; requests in flight are counted under it
 	Name  string `json:"name"`
 	State State  `json:"state"`
@@ -78,117 +81,40 @@ type Entry struct {
 	App   App      `json:"app"`
 }
 
-// Table maps hosts to apps. It never changes, so that one request sees one
-// state of the world; what it hands out must not be modified.
-type Table struct {
-	entries []Entry
-	hosts   map[string]*App
-	ids     map[string]*App
-}
-
-// New makes a table, copying what it is given. A host that is listed twice
-// belongs to the first entry that lists it; one that cannot be a host name
-// leads nowhere.
-func New(entries []Entry) *Table {
-	t := &Table{entries: make([]Entry, len(entries)), hosts: make(map[string]*App), ids: make(map[string]*App)}
-	for i, e := range entries {
-		e.Hosts = slices.Clone(e.Hosts)
-		e.App.Dynos = slices.Clone(e.App.Dynos)
-		t.entries[i] = e
-		t.ids[e.App.ID] = &t.entries[i].App
-		for _, host := range e.Hosts {
-			key, ok := t.key(host)
-			if !ok {
-				continue
-			}
-			if _, taken := t.hosts[key]; !taken {
-				t.hosts[key] = &t.entries[i].App
-			}
-		}
-	}
-	return t
-}
-
-// key is what a listed host is found under: its host name, or for
-// "*.example.com" the name with the star left in.
-func (*Table) key(listed string) (string, bool) {
-	rest, wild := strings.CutPrefix(listed, "*.")
-	host, ok := Host(rest)
-	if wild {
-		host = "*." + host
-	}
-	return host, ok
-}
-
-// Lookup finds the app of a Host header: case, port and a trailing dot do not
-// matter, and an exact host wins over the longest wildcard.
-func (t *Table) Lookup(header string) (*App, bool) {
-	host, ok := Host(header)
-	if !ok {
-		return nil, false
-	}
-	if app, ok := t.hosts[host]; ok {
-		return app, true
-	}
-	for {
-		_, parent, more := strings.Cut(host, ".")
-		if !more {
-			return nil, false
-		}
-		if app, ok := t.hosts["*."+parent]; ok {
-			return app, true
-		}
-		host = parent
-	}
-}
-
-// App finds an app by its id.
-func (t *Table) App(id string) (*App, bool) {
-	app, ok := t.ids[id]
-	return app, ok
-}
-
-// Resting is the table with no dyno up: requests for apps that serve wait.
-func (t *Table) Resting() *Table {
-	resting := New(t.entries)
-	for app := range resting.Apps() {
-		app.Dynos = nil
-		if app.State == Serving {
-			app.State = Starting
-		}
-	}
-	return resting
-}
-
-// Apps yields every app of the table.
-func (t *Table) Apps() iter.Seq[*App] {
-	return func(yield func(*App) bool) {
-		for i := range t.entries {
-			if !yield(&t.entries[i].App) {
-				return
-			}
-		}
-	}
-}
-
 // Host is the host name in a Host header: lower case, without port and
 // trailing dot. It is false unless what is left is letters, digits, '-', '_'
 // and '.', so that a host that was found is safe to print anywhere.
 func Host(header string) (string, bool) {
-	name, port, _ := strings.Cut(header, ":")
-	if strings.Trim(port, "0123456789") != "" {
-		return "", false
-	}
-	name = strings.ToLower(strings.TrimSuffix(name, "."))
-	if name == "" || len(name) > 253 {
-		return "", false
-	}
-	for _, c := range []byte(name) {
-		switch {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c == '-', c == '_', c == '.':
-		default:
+	if !plain(header) {
+		name, port, _ := strings.Cut(header, ":")
+		if strings.Trim(port, "0123456789") != "" {
+			return "", false
+		}
+		if header = strings.ToLower(name); !plain(header) {
 			return "", false
 		}
 	}
-	return name, true
+	host := strings.TrimSuffix(header, ".")
+	return host, host != "" && len(host) <= 253
 }
+
+// plain is whether a host has only what it may have, and no capitals. Nearly
+// all come so, and each request asks.
+func plain(host string) bool {
+	var strange byte
+	for i := range len(host) {
+		strange |= hostBytes[host[i]]
+	}
+	return strange == ' '
+}
+
+// hostBytes has a space for each byte that may be in a host.
+const hostBytes = "" +
+	"################################" +
+	"#############  #          ######" + // -. 0-9
+	"############################### " + // _
+	"#                          #####" + // a-z
+	"################################" +
+	"################################" +
+	"################################" +
+	"################################"

@@ -127,7 +127,7 @@ func (s *siege) processes(t *testing.T) (pids []int) {
 // addr is where one of garden's dynos answers.
 func (s *siege) addr(t *testing.T) string {
 	t.Helper()
-	table, err := route.Read(filepath.Join(s.Data, "routes.json"))
+	table, err := route.Read(filepath.Join(s.Data, "routes.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
