@@ -160,7 +160,7 @@ func (f *fleet) renew(id string) *formation {
 	delete(f.formations, id)
 	now := f.of(id)
 	for _, b := range was.backends {
-		if now == nil || !slices.Contains(now.backends, b) {
+		if !b.gone && (now == nil || !slices.Contains(now.backends, b)) {
 			b.retire()
 			delete(f.backends, backendKey{id, b.dyno})
 			b.busy.users--
