@@ -7,12 +7,20 @@ import (
 	"time"
 )
 
-// tower is the clock that all others are set by: the time of the last sweep.
-// Reading it costs next to nothing, and it is never more than a sweep behind.
+// tower is the clock that all others are set by: the time of the last sweep, in
+// nanoseconds since it was built. Reading it costs next to nothing, and it is never
+// more than a sweep behind. It stands still while a laptop sleeps, and nobody sets
+// it: a request has its time whatever the time of day becomes.
 type tower struct {
-	now   atomic.Int64 // unix time in nanoseconds
+	now   atomic.Int64
 	every time.Duration
+	built time.Time
 }
+
+func (t *tower) strike(now time.Time) { t.now.Store(int64(now.Sub(t.built))) }
+
+// exact is the time now, which takes looking.
+func (t *tower) exact() int64 { return int64(time.Since(t.built)) }
 
 // after is when a limit has passed, at the earliest.
 func (t *tower) after(limit time.Duration) int64 { return t.now.Load() + int64(limit+t.every) }
@@ -48,7 +56,7 @@ func (c *clocked) stop() {
 // when the wait counts.
 type clock struct {
 	tower *tower
-	at    atomic.Int64 // unix time in nanoseconds, or one of the below
+	at    atomic.Int64 // by the tower, or one of the below
 	mu    sync.Mutex   // held to use the bell
 	bell  func(deadline time.Time) error
 }

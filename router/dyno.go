@@ -34,11 +34,11 @@ type dynoConn struct {
 	from, to int   // what is unread of it
 	reused   bool  // it was idle before this exchange
 	last     bool  // it can take no request after this one
-	idleAt   int64 // unix time in nanoseconds
+	idleAt   int64 // by the tower
 
 	received  int64        // bytes of this exchange
 	fault     error        // the first error of reading
-	lastWrite atomic.Int64 // unix time in nanoseconds
+	lastWrite atomic.Int64 // by the tower
 
 	mu       sync.Mutex
 	answered bool // a byte of the answer is here
@@ -69,7 +69,7 @@ func (d *dynoConn) Write(p []byte) (int, error) {
 	d.write.set(d.timeouts.Idle)
 	n, err := d.Conn.Write(p)
 	d.write.clear()
-	d.lastWrite.Store(time.Now().UnixNano())
+	d.lastWrite.Store(d.read.tower.exact())
 	return n, err
 }
 
@@ -181,7 +181,7 @@ func (d *dynoConn) fill() error {
 		if d.received > 0 {
 			d.read.set(d.timeouts.Idle)
 		}
-		quietSince := time.Now().UnixNano()
+		quietSince := d.read.tower.exact()
 		n, err := d.Read(d.buf[d.to:])
 		if n > 0 {
 			d.arrived(n)

@@ -22,10 +22,10 @@ func (c *conn) claim() {
 
 // slim gives back what a connection without a request holds: 100,000 of them are
 // to be within a gigabyte. Who sweeps calls it.
-func (c *conn) slim(now time.Time) {
+func (c *conn) slim() {
 	runsOut := c.read.at.Load()
 	since := runsOut - int64(c.rt.timeouts.Client+c.rt.tower.every)
-	if runsOut <= off || now.UnixNano()-since < int64(idleFor) || !c.busy.CompareAndSwap(false, true) {
+	if runsOut <= off || c.rt.tower.now.Load()-since < int64(idleFor) || !c.busy.CompareAndSwap(false, true) {
 		return
 	}
 	c.exchange.slim()

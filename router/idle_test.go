@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // maxIdle is what an idle connection may hold, so that 100,000 of them are
@@ -59,7 +58,7 @@ func idle(t testing.TB, n int, request string, length int, config *tls.Config) i
 		fds[i] = connect(t, h, request, config)
 		h.line(t) // keeps nothing of it
 	}
-	settled := time.Now().Add(idleFor + 3*h.tower.every).UnixNano()
+	settled := h.tower.exact() + int64(idleFor+3*h.tower.every)
 	waitFor(t, "they are idle", func() bool { return h.tower.now.Load() > settled })
 	live() // which has stacks shrink
 	each := (live() - before) / int64(n)

@@ -1,7 +1,5 @@
 package router
 
-import "time"
-
 // retire closes the idle connections, and has none come back.
 func (b *backend) retire() {
 	b.gone = true
@@ -36,13 +34,13 @@ func (f *fleet) keep(b *backend, d *dynoConn) {
 
 // reap closes the connections that were idle for too long, and those that the
 // dyno closed or said something on unasked.
-func (f *fleet) reap(now time.Time) {
+func (f *fleet) reap() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, b := range f.backends {
 		kept := b.idle[:0]
 		for _, c := range b.idle {
-			if now.UnixNano()-c.idleAt > int64(f.keepAlive) || c.raw != nil && spoke(c.raw) {
+			if f.tower.now.Load()-c.idleAt > int64(f.keepAlive) || c.raw != nil && spoke(c.raw) {
 				c.Close()
 			} else {
 				kept = append(kept, c)

@@ -115,7 +115,7 @@ func New(c Config) *Router {
 	rt.places = make(chan struct{}, rt.limits.Clients)
 	rt.crowd = crowd{most: rt.limits.ClientsPerApp, size: make(map[string]int)}
 	rt.tower.every = rt.timeouts.sweepEvery()
-	rt.tower.now.Store(time.Now().UnixNano())
+	rt.tower.built = time.Now()
 	rt.metrics = metrics.New(time.Now())
 	rt.fleet = newFleet(c.Routes, &rt.tower, rt.timeouts.KeepAlive)
 	rt.cut, rt.giveUp = context.WithCancel(context.Background())
@@ -147,7 +147,7 @@ func (rt *Router) accept(ln net.Listener, serve func(c net.Conn, leave func())) 
 		return ln.Close()
 	}
 	rt.begin.Do(func() {
-		rt.tower.now.Store(time.Now().UnixNano())
+		rt.tower.strike(time.Now())
 		go rt.sweep()
 		go rt.metrics.Run(rt.cut, rt.routes)
 	})

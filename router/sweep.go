@@ -25,29 +25,29 @@ func (rt *Router) sweep() {
 		case <-rt.cut.Done():
 			return
 		case now := <-tick.C:
-			rt.tower.now.Store(now.UnixNano())
+			rt.tower.strike(now)
 			rt.mu.Lock()
 			for c := range rt.conns {
 				c.sweep(now)
 			}
 			rt.mu.Unlock()
-			rt.fleet.reap(now)
+			rt.fleet.reap()
 		}
 	}
 }
 
 // sweep looks after one client and the request that it has.
 func (c *conn) sweep(now time.Time) {
-	c.clocked.sweep(now.UnixNano())
+	c.clocked.sweep(c.rt.tower.now.Load())
 	if c.unsure.Swap(false) && !c.busy.Load() && ended(c.raw) {
 		c.read.interrupt()
 	}
-	c.slim(now)
+	c.slim()
 	x := &c.exchange
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.dyno != nil {
-		x.dyno.sweep(now.UnixNano())
+		x.dyno.sweep(c.rt.tower.now.Load())
 	}
 	if x.waits && now.Sub(x.at) > maxSweep/4 && c.left() {
 		x.abort(clientInterrupted)

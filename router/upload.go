@@ -25,7 +25,7 @@ type upload struct {
 	chunked bool
 	chunks  wire.Chunks
 	out     []byte
-	began   int64         // unix time in nanoseconds
+	began   int64         // by the tower
 	taken   int64         // bytes read since
 	done    chan struct{} // nil before the start; closed when nothing more will be read from the client
 
