@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"os"
@@ -22,18 +23,18 @@ func autoloaded(t testing.TB) map[string]string {
 
 func TestABuildIsRestoredForAsLongAsNothingThatDecidesItHasChanged(t *testing.T) {
 	needPHP(t)
-	build := func(b *bench, env, change map[string]string) map[string]entry {
+	build := func(b *bench, stack string, env, change map[string]string) map[string]entry {
 		app := autoloaded(t)
 		maps.Copy(app, change)
 		req := b.request(tarOf(t, files(app)...))
-		req.Env = env
+		req.Env, req.Stack = env, stack
 		_, slug := b.build(req)
 		return slug
 	}
 	tools := reachable(t)
 	b := newBench(t, nil).finding(tools)
-	first := build(b, nil, nil)
-	if again := build(b, nil, nil); !maps.EqualFunc(first, again, func(a, b entry) bool { return a.text == b.text && a.mode == b.mode }) {
+	first := build(b, "heroku-24", nil, nil)
+	if again := build(b, "heroku-24", nil, nil); !maps.EqualFunc(first, again, func(a, b entry) bool { return a.text == b.text && a.mode == b.mode }) {
 		t.Error("the slug of the same source is another")
 	}
 	if b.last.has(t, restored); strings.Contains(b.last.String(), "Installing dependencies") {
@@ -42,6 +43,7 @@ func TestABuildIsRestoredForAsLongAsNothingThatDecidesItHasChanged(t *testing.T)
 	for name, test := range map[string]struct {
 		env, change, machine map[string]string
 		answer               [3]string // of a tool: its name, a call, the answer
+		stack                string
 		spoil                bool
 		restores             bool
 	}{
@@ -49,6 +51,7 @@ func TestABuildIsRestoredForAsLongAsNothingThatDecidesItHasChanged(t *testing.T)
 		"a file":               {change: map[string]string{"lib/Moss.php": "<?php class Moss {}\n"}},
 		"a config var":         {env: map[string]string{"GREETING": "hello"}},
 		"the environment":      {machine: map[string]string{"COMPOSER_MEMORY_LIMIT": "1G"}},
+		"the stack":            {stack: "heroku-26"},
 		"PHP":                  {answer: [3]string{"php", "-r " + describesPHP, "9.9.9"}},
 		"the kind of machine":  {answer: [3]string{"uname", "-sm", "Plan9 mips"}},
 		"a file that was kept": {spoil: true},
@@ -65,7 +68,7 @@ func TestABuildIsRestoredForAsLongAsNothingThatDecidesItHasChanged(t *testing.T)
 			cfg.MachineEnv = maps.Clone(cfg.MachineEnv)
 			maps.Copy(cfg.MachineEnv, test.machine)
 			b.Builder = New(cfg)
-			build(b, test.env, test.change)
+			build(b, cmp.Or(test.stack, "heroku-24"), test.env, test.change)
 			if got := strings.Contains(b.last.String(), restored); got != test.restores {
 				t.Errorf("the last build is restored: %t\n%s", got, b.last)
 			}

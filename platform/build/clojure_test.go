@@ -3,6 +3,7 @@ package build
 import (
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http/httptest"
 	"os"
@@ -111,10 +112,32 @@ func TestADepsProjectIsBuiltByItsAliasAndRun(t *testing.T) {
 	})
 }
 
+// copiedJDK is this machine's JDK with a file release of its own.
+func copiedJDK(t testing.TB) string {
+	t.Helper()
+	javac, err := filepath.EvalSymlinks(need.Tool(t, "javac"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, dir := filepath.Dir(filepath.Dir(javac)), reachable(t)
+	release, err := os.ReadFile(filepath.Join(from, "release"))
+	err = errors.Join(err, os.Mkdir(filepath.Join(dir, "bin"), 0o755), os.WriteFile(filepath.Join(dir, "release"), release, 0o644))
+	programs, globErr := filepath.Glob(filepath.Join(from, "bin/*"))
+	for _, program := range programs {
+		err = errors.Join(err, os.Symlink(program, filepath.Join(dir, "bin", filepath.Base(program))))
+	}
+	text := fmt.Sprintf("#!/bin/sh\nexec %s \"$@\"\n", javac)
+	err = errors.Join(err, globErr, os.Remove(filepath.Join(dir, "bin/javac")), os.WriteFile(filepath.Join(dir, "bin/javac"), []byte(text), 0o755))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 // The project brings a Leiningen of its own, which builds at once.
 func TestAClojureBuildIsRestoredForAsLongAsNothingHasChanged(t *testing.T) {
-	need.Tool(t, "javac")
-	b := newBench(t, nil)
+	jdk := copiedJDK(t)
+	b := newBench(t, nil).finding(filepath.Join(jdk, "bin"))
 	project := map[string]string{
 		"project.clj": `(defproject moss "1.0" :uberjar-name "moss.jar")`,
 		"bin/lein":    "#!/bin/sh\nmkdir -p target public; date >target/moss.jar; date >public/moss.js\n",
@@ -159,6 +182,20 @@ func TestAClojureBuildIsRestoredForAsLongAsNothingHasChanged(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the JDK", func(t *testing.T) {
+		b := b.twin(t)
+		release := filepath.Join(jdk, "release")
+		text, err := os.ReadFile(release)
+		if err := errors.Join(err, os.WriteFile(release, append(text, "IMPLEMENTOR=\"Garden\"\n"...), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		if build(b, nil, nil) {
+			t.Errorf("it has changed, and the last build is restored:\n%s", b.last)
+		}
+		if err := os.WriteFile(release, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	})
 	for name, test := range map[string]struct {
 		change func(*Request)
 		files  map[string]string

@@ -3,6 +3,7 @@ package build
 import (
 	"crypto/sha512"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -85,11 +86,12 @@ const restoresModules = "       Restoring node_modules of the last build"
 func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testing.T) {
 	need.Tool(t, "npm")
 	b := newBench(t, npmMirror(t))
+	stack := "heroku-24"
 	build := func(t *testing.T, b *bench, env map[string]string, more map[string]string) bool {
 		app := lockedNode(t, `"start": "node ."`)
 		maps.Copy(app, more)
 		req := b.request(tarOf(t, files(app)...))
-		req.Env = env
+		req.Env, req.Stack = env, stack
 		_, slug := b.build(req)
 		if slug["node_modules/leaf/package.json"].text == "" || slug["node_modules/kettle/package.json"].text != "" {
 			t.Errorf("the slug lacks a dependency, or has one of development:\n%s", b.last)
@@ -105,11 +107,14 @@ func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testi
 	app := lockedNode(t, `"start": "node ."`)
 	for name, test := range map[string]struct {
 		env, files map[string]string
-		bin        string
+		bin, stack string
 	}{
 		"the lock file":         {files: map[string]string{"package-lock.json": app["package-lock.json"] + "\n"}},
 		"package.json":          {files: map[string]string{"package.json": strings.Replace(app["package.json"], "1.0.0", "1.0.1", 1)}},
 		"npm's settings":        {env: map[string]string{"NPM_CONFIG_LEGACY_PEER_DEPS": "true"}},
+		".npmrc":                {files: map[string]string{".npmrc": "legacy-peer-deps=true\n"}},
+		"the stack":             {stack: "heroku-26"},
+		"npm":                   {bin: npmOfVersion(t, "99.0.0")},
 		"Node.js":               {bin: answering(t, "node", "--version", "v99.0.0")},
 		"the kind of machine":   {bin: answering(t, "uname", "-sm", "Plan9 mips")},
 		"what the app asks for": {env: map[string]string{"NODE_MODULES_CACHE": "false"}},
@@ -119,11 +124,30 @@ func TestNodeModulesAreRestoredForAsLongAsNothingThatDecidesThemChanges(t *testi
 			if test.bin != "" {
 				b = b.finding(test.bin)
 			}
+			if test.stack != "" {
+				defer func(was string) { stack = was }(stack)
+				stack = test.stack
+			}
 			if build(t, b, test.env, test.files) {
 				t.Errorf("it has changed, and node_modules is restored:\n%s", b.last)
 			}
 		})
 	}
+}
+
+// npmOfVersion is a folder with this machine's npm, which says that it is of a
+// version.
+func npmOfVersion(t testing.TB, version string) string {
+	t.Helper()
+	dir := reachable(t)
+	bin := filepath.Join(dir, "bin")
+	text := fmt.Sprintf("#!/bin/sh\nexec %s \"$@\"\n", need.Tool(t, "npm"))
+	err := errors.Join(os.Mkdir(bin, 0o755), os.WriteFile(filepath.Join(bin, "npm"), []byte(text), 0o755),
+		os.WriteFile(filepath.Join(dir, "package.json"), fmt.Appendf(nil, "{\n  \"version\": %q,\n}\n", version), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }
 
 func TestNodeModulesThatAScriptHasAHandInAreNotKept(t *testing.T) {

@@ -125,7 +125,7 @@ func TestRubyAppIsBuiltFromVendoredGems(t *testing.T) {
 	t.Run("another Ruby", func(t *testing.T) {
 		b := b.in(t).finding(answering(t, "ruby", "-e puts RUBY_DESCRIPTION, Gem::Specification.find_all_by_name(\"bundler\").map(&:version)", "ruby 9.9"))
 		b.build(b.request(tarOf(t, files(vendored)...)))
-		b.last.has(t, "-----> Discarding the installed gems of the last build: Ruby has changed\n", "Installing gardenmoss 1.0.0\n")
+		b.last.has(t, "-----> Discarding the installed gems of the last build: Ruby or the stack has changed\n", "Installing gardenmoss 1.0.0\n")
 	})
 }
 
