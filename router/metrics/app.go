@@ -50,7 +50,7 @@ type App struct {
 	service  histogram
 	connect  histogram
 	statuses [10]atomic.Pointer[[100]tally] // by class; made when needed
-	dynos    atomic.Pointer[map[dynoKey]*dyno]
+	dynos    atomic.Pointer[dynos]
 
 	mu      sync.Mutex // guards what is below, and who changes dynos
 	history history
@@ -60,7 +60,7 @@ type App struct {
 
 func newApp(id string) *App {
 	a := &App{id: id}
-	a.dynos.Store(&map[dynoKey]*dyno{})
+	a.dynos.Store(&dynos{})
 	return a
 }
 
@@ -97,7 +97,7 @@ func (a *App) count(r Request) {
 	a.out.add(uint64(max(0, r.Out)))
 	class, rest := max(0, r.Status)/100%10, max(0, r.Status)%100
 	a.page(class)[rest].add(1)
-	a.dyno(dynoKey{r.Policy, r.Dyno}).count(r.Code, class)
+	a.dyno(r.Policy, r.Dyno).count(r.Code, class)
 	if r.Connect > 0 { // 0 is a connection that was there
 		a.connect.observe(r.Connect)
 	}
@@ -117,22 +117,31 @@ func (a *App) page(class int) *[100]tally {
 	return a.statuses[class].Load()
 }
 
-// dynoKey is a dyno, or none, and how it was chosen.
-type dynoKey struct{ policy, name string }
+// dynos are what is counted of dynos, by the policy that chose them and by name;
+// of no dyno where there is none. They are replaced when one is added or
+// forgotten, and so are read without a lock.
+type dynos map[string]map[string]*dyno
 
-func (a *App) dyno(key dynoKey) *dyno {
-	if d, ok := (*a.dynos.Load())[key]; ok {
+func (a *App) dyno(policy, name string) *dyno {
+	if d, ok := (*a.dynos.Load())[policy][name]; ok {
 		return d
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if d, ok := (*a.dynos.Load())[key]; ok {
+	all := *a.dynos.Load()
+	if d, ok := all[policy][name]; ok {
 		return d
 	}
-	more := maps.Clone(*a.dynos.Load())
-	more[key] = newDyno()
+	d := newDyno()
+	with := maps.Clone(all[policy])
+	if with == nil {
+		with = map[string]*dyno{}
+	}
+	with[name] = d
+	more := maps.Clone(all)
+	more[policy] = with
 	a.dynos.Store(&more)
-	return more[key]
+	return d
 }
 
 // dyno is what is counted of a dyno: its requests, by the class of their status

@@ -62,15 +62,11 @@ func (c collector) collectApps(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstHistogram(d, count, seconds, atMost, name)
 	}
 	for name, a := range c.named() {
-		for key, d := range *a.dynos.Load() {
-			policy := cmp.Or(key.policy, heroku)
-			for class := range d.classes {
-				if n := d.classes[class].Load(); n > 0 {
-					to <- counter(requests, n, name, key.name, "", className(class), policy)
-				}
-			}
-			for f, t := range *d.failed.Load() {
-				to <- counter(requests, t.n.Load(), name, key.name, f.code, className(f.class), policy)
+		for policy, byName := range *a.dynos.Load() {
+			for dyno, d := range byName {
+				d.each(func(n uint64, code string, class int) {
+					to <- counter(requests, n, name, dyno, code, className(class), cmp.Or(policy, heroku))
+				})
 			}
 		}
 		histogram(service, &a.service, name)
@@ -81,6 +77,18 @@ func (c collector) collectApps(to chan<- prometheus.Metric) {
 		to <- counter(sent, a.out.n.Load(), name)
 	}
 	to <- counter(requests, c.noSuchApp.Load(), "", "", "", "4xx", "")
+}
+
+// each yields how many requests there were, by code and class of status.
+func (d *dyno) each(yield func(n uint64, code string, class int)) {
+	for class := range d.classes {
+		if n := d.classes[class].Load(); n > 0 {
+			yield(n, "", class)
+		}
+	}
+	for f, t := range *d.failed.Load() {
+		yield(t.n.Load(), f.code, f.class)
+	}
 }
 
 // className is 2xx for what begins with a 2.

@@ -47,7 +47,7 @@ type Metrics struct {
 	names    int             // that were given
 	began    time.Time
 	recorded time.Time // when Record was called last
-	}
+}
 
 // New begins to count.
 func New(now time.Time) *Metrics {
@@ -180,20 +180,22 @@ func (a *App) prune(now time.Time, listed *route.App) {
 	for _, d := range listed.Dynos {
 		has[d.Name] = true
 	}
-	all := *a.dynos.Load()
-	var kept map[dynoKey]*dyno // made when one is forgotten
-	for key, d := range all {
-		switch {
-		case has[key.name] && key.policy == listed.Routing.Policy:
-			d.left = time.Time{}
-		case expired(&d.left, now):
-			if kept == nil {
-				kept = maps.Clone(all)
+	kept, fewer := dynos{}, false
+	for policy, byName := range *a.dynos.Load() {
+		for name, d := range byName {
+			if has[name] && policy == listed.Routing.Policy {
+				d.left = time.Time{}
+			} else if expired(&d.left, now) {
+				fewer = true
+				continue
 			}
-			delete(kept, key)
+			if kept[policy] == nil {
+				kept[policy] = map[string]*dyno{}
+			}
+			kept[policy][name] = d
 		}
 	}
-	if kept != nil {
+	if fewer {
 		a.dynos.Store(&kept)
 	}
 }

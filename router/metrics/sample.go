@@ -39,10 +39,12 @@ func (a *App) take() (s sample, some bool) {
 	}
 	s.service = appendRisen(s.service, 0, a.service.counts[:])
 	codes := map[int]uint64{}
-	for _, d := range *a.dynos.Load() {
-		for f, t := range *d.failed.Load() {
-			if n := t.take(); n > 0 {
-				codes[numberOf(f.code)] += n
+	for _, byName := range *a.dynos.Load() {
+		for _, d := range byName {
+			for f, t := range *d.failed.Load() {
+				if n := t.take(); n > 0 {
+					codes[numberOf(f.code)] += n
+				}
 			}
 		}
 	}
