@@ -79,6 +79,12 @@ bench-router: export ONLY := $(ONLY)
 bench-router:
 	go test -run '^$$' -bench Routers -benchtime 1x -timeout 60m ./router/bench
 
+# A table of routes with 8 million apps, or APPS: memory, lookups, changes, its file.
+.PHONY: bench-routes
+bench-routes: export APPS := $(APPS)
+bench-routes:
+	go test -v -run '^$$' -bench Table8M -benchtime 1x -timeout 60m ./router/route
+
 # Deploys while clients keep an app busy:
 #   make bench-deploys REQUESTS=1000000 DEPLOYS=50 RUNTIME=process
 .PHONY: bench-deploys

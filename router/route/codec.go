@@ -1,20 +1,26 @@
 package route
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // body is an entry in bytes, in memory as in a file: the hosts first, by which
 // it is found, then what App has. A list has its length before it, and so has
-// a string; a host's is one byte, all others are varints.
+// a string; a host's and an id's is one byte, all others are varints.
 type body []byte
 
 var errBody = errors.New("it is not an entry of this version of niwa")
+
+// packed is in place of the length of an id that is a UUID: 16 bytes follow.
+const packed = 0xff
 
 // switches are the bits of a byte.
 const (
@@ -35,7 +41,10 @@ func encode(hosts []string, app *App) (body, error) {
 		b = append(append(b, byte(len(h))), h...)
 	}
 	r := &app.Routing
-	b = appendAll(b, app.ID, app.Name, app.ErrorPageURL, app.MaintenancePageURL, r.Policy)
+	if len(app.ID) >= packed {
+		return nil, fmt.Errorf("the id of app %q has %d bytes", app.Name, len(app.ID))
+	}
+	b = appendAll(appendID(b, app.ID), app.Name, app.ErrorPageURL, app.MaintenancePageURL, r.Policy)
 	b = append(b, state, bit(r.Legacy, legacy)|bit(r.Affinity, affinity)|bit(r.EndToEndContinue, endToEndContinue)|bit(r.NoKeepAlive, noKeepAlive))
 	b = binary.AppendUvarint(b, uint64(len(app.Dynos)))
 	for _, d := range app.Dynos {
@@ -56,6 +65,13 @@ func bit(set bool, is byte) byte {
 		return is
 	}
 	return 0
+}
+
+func appendID(b []byte, id string) []byte {
+	if is, err := uuid.Parse(id); err == nil && is.String() == id {
+		return append(append(b, packed), is[:]...)
+	}
+	return append(append(b, byte(len(id))), id...)
 }
 
 func appendAll(b []byte, all ...string) []byte {
@@ -94,18 +110,17 @@ func (b body) hosts() []string {
 func (b body) id() string {
 	r := reader{rest: string(b)}
 	r.skipHosts()
-	return r.string()
+	return r.id()
 }
 
-// isOf says whether the entry is of the app with that id.
-func (b body) isOf(id string) bool {
+// isOf says whether the entry is of the app with an id, which is as appendID
+// writes it.
+func (b body) isOf(id []byte) bool {
 	n, at := binary.Uvarint(b)
 	for ; n > 0; n-- {
 		at += 1 + int(b[at])
 	}
-	size, width := binary.Uvarint(b[at:])
-	at += width
-	return string(b[at:at+int(size)]) == id
+	return bytes.HasPrefix(b[at:], id)
 }
 
 // app is the app of a body that decode has read.
@@ -120,7 +135,7 @@ func decode(b body) (hosts []string, app App, err error) {
 	r := reader{rest: string(b)}
 	hosts = r.hosts()
 	app = r.app()
-	if r.bad || r.rest != "" {
+	if r.bad || r.rest != "" || !b.isOf(appendID(nil, app.ID)) {
 		return nil, App{}, errBody
 	}
 	for i, h := range hosts {
@@ -138,7 +153,7 @@ type reader struct {
 }
 
 func (r *reader) app() (a App) {
-	a.ID, a.Name = r.string(), r.string()
+	a.ID, a.Name = r.id(), r.string()
 	a.ErrorPageURL, a.MaintenancePageURL = r.string(), r.string()
 	a.Routing.Policy = r.string()
 	a.State = r.state()
@@ -215,6 +230,16 @@ func (r *reader) take(n int) string {
 	s := r.rest[:n]
 	r.rest = r.rest[n:]
 	return s
+}
+
+func (r *reader) id() string {
+	n := r.byte()
+	if n != packed {
+		return r.take(int(n))
+	}
+	is, err := uuid.FromBytes([]byte(r.take(16)))
+	r.bad = r.bad || err != nil
+	return is.String()
 }
 
 func (r *reader) hosts() (all []string) {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -165,6 +166,18 @@ func TestEveryFieldOfAnAppSurvivesBeingBytes(t *testing.T) {
 	var app App
 	fill(reflect.ValueOf(&app).Elem())
 	app.State = Crashed
+	for _, id := range []string{app.ID, "f47ac10b-58cc-4372-a567-0e02b2c3d479", "F47AC10B-58CC-4372-a567-0e02b2c3d479", "", strings.Repeat("x", 254)} {
+		app.ID = id
+		survives(t, app)
+	}
+	app.ID = strings.Repeat("x", 255)
+	if _, err := encode(nil, &app); err == nil {
+		t.Error("there is an id of 255 bytes")
+	}
+}
+
+func survives(t *testing.T, app App) {
+	t.Helper()
 	body, err := encode([]string{"*.b.test", "a.test"}, &app)
 	if err != nil {
 		t.Fatal(err)

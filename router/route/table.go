@@ -137,7 +137,7 @@ again:
 }
 
 func (t *Table) findID(id string) (found, bool) {
-	tag := idTag(id)
+	tag, packed := idTag(id), appendID(nil, id)
 again:
 	s := t.ids.search(tag)
 	for h := s.next(); h != 0; h = s.next() {
@@ -145,7 +145,7 @@ again:
 		if r == nil {
 			goto again
 		}
-		if r.body().isOf(id) {
+		if r.body().isOf(packed) {
 			return found{h, r, block}, true
 		}
 		runtime.KeepAlive(block)
