@@ -2,6 +2,7 @@ package router
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"os/exec"
@@ -89,6 +90,17 @@ func atItsAddress(t *testing.T, h *harness, dynos []route.Dyno) {
 	}
 }
 
+// failed are the lines logged of requests that failed for no fault of a client's.
+func failed(h *harness) string {
+	var lines strings.Builder
+	for range len(h.logs) {
+		if line := <-h.logs; strings.Contains(line, "at=error") {
+			fmt.Fprintln(&lines, line)
+		}
+	}
+	return lines.String()
+}
+
 // serveOthers asks as any client does until the attack ends, and counts; most is
 // the most memory that was in use.
 func serveOthers(t *testing.T, h *harness, ended <-chan struct{}) (served int, most int64) {
@@ -107,7 +119,7 @@ func serveOthers(t *testing.T, h *harness, ended <-chan struct{}) (served int, m
 		resp, body, err := answerOn(bufio.NewReader(c))
 		c.Close() // not with the test: there are thousands
 		if err != nil || resp.StatusCode != 206 || len(body) != 10 {
-			t.Errorf("one of the others got %v, %v", resp, err)
+			t.Errorf("one of the others got %v, %v\n%s", resp, err, failed(h))
 			<-ended
 			return served, most
 		}
