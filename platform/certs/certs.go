@@ -2,8 +2,8 @@
 // must be to be served, and which one a client that names a host is shown.
 //
 // Those in use are a Set, which never changes. Live holds the one of the
-// moment, so that a handshake takes no lock and asks nobody, and keeps it in a
-// sealed file, from which routers that run alone read it.
+// moment, so that a handshake waits for nobody who changes it and asks nobody,
+// and keeps it in a sealed file, from which routers that run alone read it.
 package certs
 
 import (

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -82,8 +83,9 @@ type Live struct {
 	seal cipher.AEAD
 	log  *slog.Logger // nil where the file is ours to write
 
-	mu   sync.Mutex // held while the set is changed
-	seen os.FileInfo
+	mu   sync.Mutex  // held while the set is changed
+	kept bool        // the file has the set
+	seen os.FileInfo // of the file that was read last
 }
 
 // Open makes the Live of a platform, empty, which keeps what it is given in a
@@ -149,7 +151,11 @@ func (l *Live) change(f func(*contents)) error {
 	last := l.set.Load()
 	keep := last.keep
 	f(&keep)
+	if l.kept && reflect.DeepEqual(keep, last.keep) {
+		return nil
+	}
 	err := l.save(keep)
+	l.kept = err == nil
 	l.set.Store(build(keep, last))
 	return err
 }
