@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -46,21 +47,26 @@ func ok(service time.Duration) Request {
 // has fails unless so many series of a metric are to be read.
 func has(t *testing.T, m *Metrics, metric string, want int) {
 	t.Helper()
+	if got := gathered(t, m, metric); got != want {
+		t.Errorf("%d series of %s, want %d", got, metric, want)
+	}
+}
+
+// gathered is how many series of a metric are to be read.
+func gathered(t *testing.T, m *Metrics, metric string) int {
+	t.Helper()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m.Collector(func() []Dyno { return nil }))
 	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := 0
 	for _, family := range families {
 		if family.GetName() == metric {
-			got = len(family.GetMetric())
+			return len(family.GetMetric())
 		}
 	}
-	if got != want {
-		t.Errorf("%d series of %s, want %d", got, metric, want)
-	}
+	return 0
 }
 
 func TestWhatHasLeftTheRoutesIsForgottenAfterAWhile(t *testing.T) {
@@ -189,5 +195,47 @@ func TestASampleIsReadAsItWasPacked(t *testing.T) {
 		if diff := cmp.Diff(s, unpack(s.pack()), cmp.AllowUnexported(sample{}, count{})); diff != "" {
 			t.Error(diff)
 		}
+	}
+}
+
+func TestNothingIsLostOrCountedTwiceWhileItIsRead(t *testing.T) {
+	const clients, each = 4, 5000
+	now := noon()
+	table := tableOf(blog("web.1"))
+	m := New(now)
+	var counting sync.WaitGroup
+	for i := range clients {
+		counting.Go(func() {
+			a := m.App("1", "blog")
+			for range each {
+				served(a, Request{Dyno: fmt.Sprint("web.", i), Code: "H12", Status: 503, Service: time.Second, In: 1, Out: 1})
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { counting.Wait(); close(done) }()
+	w := Window{now, now.Add(12 * time.Hour), time.Hour}
+	for read := false; !read; {
+		select {
+		case <-done:
+			read = true
+		default:
+		}
+		if next := now.Add(Step); next.Before(w.End) {
+			now = next
+		}
+		m.Record(now, table)
+		Read(Errors, w, "1", now, m)
+		gathered(t, m, "niwa_router_requests_total")
+	}
+	var seen float64
+	for _, n := range Read(Errors, w, "1", now, m).Data["H12"] {
+		if n != nil {
+			seen += *n
+		}
+	}
+	a := m.App("1", "blog")
+	if total := a.in.n.Load(); seen != clients*each || total != clients*each || a.inFlight.Load() != 0 {
+		t.Errorf("of %d requests %g are in the history, %d in the counts, and %d go on", clients*each, seen, total, a.inFlight.Load())
 	}
 }

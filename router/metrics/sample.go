@@ -51,7 +51,8 @@ func (a *App) take() (s sample, some bool) {
 	for _, number := range slices.Sorted(maps.Keys(codes)) {
 		s.codes = append(s.codes, count{number, codes[number]})
 	}
-	return s, s.inFlight > 0 || len(s.statuses) > 0
+	// A request may be counted this moment, and some of it be taken and some not.
+	return s, s.inFlight > 0 || s.in+s.out > 0 || len(s.statuses)+len(s.service)+len(s.codes) > 0
 }
 
 func appendRisen(to []count, first int, tallies []tally) []count {
