@@ -21,13 +21,13 @@ import (
 )
 
 // scripted is a tree of built-in buildpacks of which one detects everything
-// and compiles as told.
+// and compiles as told, in the folder of the app.
 func scripted(compile string) func(*Config) {
 	return func(c *Config) {
 		script := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte("#!/bin/bash\n" + text)} }
 		c.Buildpacks = fstest.MapFS{
 			"procfile/bin/detect":  script("echo Scripted"),
-			"procfile/bin/compile": script(compile),
+			"procfile/bin/compile": script("cd \"$1\" || exit\n" + compile),
 		}
 	}
 }

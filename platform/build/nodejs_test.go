@@ -22,7 +22,12 @@ import (
 // npmPack is a package as npm packs it, and what a lock file says of it.
 func npmPack(t testing.TB, name string) (pack, integrity string) {
 	t.Helper()
-	pack = gzipped(t, tarOf(t, entry{name: "package/package.json", text: `{"name": "` + name + `", "version": "1.0.0"}`})).String()
+	return npmPackOf(t, `{"name": "`+name+`", "version": "1.0.0"}`)
+}
+
+func npmPackOf(t testing.TB, manifest string) (pack, integrity string) {
+	t.Helper()
+	pack = gzipped(t, tarOf(t, entry{name: "package/package.json", text: manifest})).String()
 	sum := sha512.Sum512([]byte(pack))
 	return pack, "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
 }
