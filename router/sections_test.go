@@ -122,3 +122,29 @@ func endOf(t *testing.T, framer *http2.Framer, stream uint32) http2.ErrCode {
 	t.Fatal("timed out")
 	return 0
 }
+
+// FuzzSections has frames of any bytes looked through: each stays what it was, but
+// for its length and what may stand at the end of its section.
+func FuzzSections(f *testing.F) {
+	f.Add([]byte("\x82\x86\x84"), byte(headersFrame), byte(endHeaders))
+	f.Add([]byte("\x05\x00\x00\x00\x00\x10\x00\x02te\x04gzip\x00\x00\x00\x00\x00"), byte(headersFrame), byte(endHeaders|padded|prioritized))
+	f.Add([]byte("\x00\x0aconnection\x00"), byte(continuationFrame), byte(endHeaders))
+	f.Fuzz(func(t *testing.T, payload []byte, kind, flags byte) {
+		if len(payload) > bufferSize {
+			return
+		}
+		frame := append([]byte{0, 0, 0, kind, flags, 0, 0, 0, 1}, payload...)
+		putLength(frame, len(payload))
+		s := newSections()
+		for range 2 { // the second is read with what the first left behind
+			got := s.check(bytes.Clone(frame))
+			if length := int(got[0])<<16 | int(got[1])<<8 | int(got[2]); length != len(got)-frameHeader || length > bufferSize {
+				t.Fatalf("%q says that it has %d", got, length)
+			}
+			without := bytes.Replace(got[frameHeader:], []byte(unnameable), nil, 1)
+			if same := bytes.Replace(payload, []byte(unnameable), nil, 1); !bytes.Equal(got[frameHeader:], payload) && !bytes.Equal(without, payload) && !bytes.Equal(without, same) {
+				t.Fatalf("%q became %q", payload, got[frameHeader:])
+			}
+		}
+	})
+}
