@@ -19,7 +19,7 @@ restore_build() {
 }
 
 all_that_decides() {
-	local folder
+	local folders=(. "$here" "$here/../lib" ${env_dir:+"$env_dir"})
 	{
 		echo "$1, $(uname -sm)"
 		cat -- "${@:2}" /etc/niwa-stack /var/lib/dpkg/status 2>/dev/null || true
@@ -27,9 +27,8 @@ all_that_decides() {
 		if grep -rqiE 'source[_-]version' .; then
 			echo "$SOURCE_VERSION"
 		fi
-		for folder in . "$here" "$here/../lib" ${env_dir:+"$env_dir"}; do
-			(cd "$folder" && find . -type f -printf '%p %m\n' -o -type l -printf '%p %l\n' | sort && find . -type f -print0 | sort -z | xargs -0r sha256sum)
-		done
+		find "${folders[@]}" -type f -printf '%p %m\n' -o -type l -printf '%p %l\n' | sort
+		find "${folders[@]}" -type f -print0 | sort -z | xargs -0r sha256sum
 	} | sha256sum
 }
 

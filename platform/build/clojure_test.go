@@ -63,7 +63,7 @@ func TestALeiningenProjectIsBuiltCachedAndRun(t *testing.T) {
 		if err := errors.Join(os.Mkdir(cache, 0o755), os.WriteFile(filepath.Join(cache, "ca.pem"), ca, 0o644)); err != nil {
 			t.Fatal(err)
 		}
-		maps.Copy(b.cfg.MachineEnv, map[string]string{"NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": "../cache/ca.pem", "MAVEN_MIRROR_URL": mirror.URL})
+		maps.Copy(b.cfg.MachineEnv, map[string]string{"NO_PROXY": "127.0.0.1", "SSL_CERT_FILE": filepath.Join(b.cfg.Dir, b.app, "cache/ca.pem"), "MAVEN_MIRROR_URL": mirror.URL})
 		more := entry{name: "project.clj", text: strings.Replace(project.text, ":dependencies [", `:dependencies [[garden/moss "1"] `, 1)}
 		b.build(b.request(tarOf(t, moss(more)...)))
 		b.last.has(t, "Retrieving garden/moss/1/moss-1.jar from mirror\n")
