@@ -43,10 +43,13 @@ type Config struct {
 	Router    string // 127.0.0.1:8080
 	RouterTLS string // 127.0.0.1:8443
 	NoRouter  bool   // a router that runs alone is there instead
-	Metrics   string // 127.0.0.1:0; where Prometheus asks about the router
-	Runtime   string // Auto, Docker or Process
-	StackBase string // image that the stack image starts from; empty for the usual one
-	Engines   string // auto, external, docker, native or embedded
+	// Follow is the URL of the platform that a router alone follows; empty for the
+	// one on Data. FollowToken is a token of its account; empty for that on Data.
+	Follow, FollowToken string
+	Metrics             string // 127.0.0.1:0; where Prometheus asks about the router
+	Runtime             string // Auto, Docker or Process
+	StackBase           string // image that the stack image starts from; empty for the usual one
+	Engines             string // auto, external, docker, native or embedded
 	// PostgresURL and RedisURL name servers elsewhere, with an administrator's
 	// credentials; empty for none. The images are what containers are made of;
 	// empty for the usual ones.
@@ -231,7 +234,7 @@ func (i *Instance) wire(p parts) {
 	i.api = api.New(api.Config{
 		Controller: i.controller, Logs: p.logs, Catalog: p.market, Key: i.home.key,
 		BaseURL: p.nets.apiURL("http"), SecureURL: p.nets.apiURL("https"), SourcesDir: data("sources"),
-		Mount: i.git.Mount, Buildpacks: i.cfg.Buildpacks, Log: i.cfg.Log, Version: i.cfg.Version,
+		Mount: i.mount, Buildpacks: i.cfg.Buildpacks, Log: i.cfg.Log, Version: i.cfg.Version,
 		Backup:  func(ctx context.Context, w io.Writer) error { return i.backup(ctx, p, w) },
 		Routers: i.wireHistory(p.routes),
 	})

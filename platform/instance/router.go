@@ -14,7 +14,6 @@ import (
 
 	"niwa/platform"
 	"niwa/platform/logplex"
-	"niwa/platform/pki"
 	"niwa/router"
 	"niwa/router/follow"
 	"niwa/router/metrics"
@@ -28,51 +27,48 @@ const cutTime = 30 * time.Second
 // StartRouter starts a router alone, which follows the routes of the platform
 // on the data directory while there is one, and the last that there were while
 // there is none. It runs as the platform's user, whose certificate authority
-// it reads; nothing else of the data directory is its own but its record. Of
-// the configuration, Data, Router, RouterTLS, Metrics, Strictness, Domain, Version
-// and Log count.
+// it reads; nothing else of the data directory is its own but its record. With
+// Follow it follows the platform there, and the data directory is its own. Of the
+// configuration, Data, Follow, FollowToken, Router, RouterTLS, Metrics, Strictness,
+// Domain, Version and Log count.
 func StartRouter(ctx context.Context, cfg Config) (*Instance, error) {
 	return start(ctx, cfg, (*Instance).startRouter)
 }
 
 func (i *Instance) startRouter(ctx context.Context) error {
-	if _, err := os.Stat(filepath.Join(i.cfg.Data, "ca", "ca.pem")); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("no niwa has run on %s yet; start one with \"niwa up\", or name another directory with --data", i.cfg.Data)
-	}
-	ca, err := pki.Open(filepath.Join(i.cfg.Data, "ca"))
-	if err != nil {
-		return err
-	}
-	apps, err := i.followCerts()
-	if err != nil {
-		return err
+	if _, err := os.Stat(filepath.Join(i.cfg.Data, "ca", "ca.pem")); errors.Is(err, fs.ErrNotExist) && i.cfg.Follow == "" {
+		return fmt.Errorf("no niwa has run on %s yet; start one with \"niwa up\", name another directory with --data, or a platform elsewhere with --follow", i.cfg.Data)
 	}
 	var s sockets
 	if err := errors.Join(i.listenForApps(&s), i.listenForMetrics()); err != nil {
 		return err
 	}
-	dir := follow.Dir(i.cfg.Data)
-	record, err := follow.Register(dir, follow.Router{
+	self := follow.Router{
 		ID: uuid.NewString(), PID: os.Getpid(), URL: "http://" + s.httpAddr, TLS: "https://" + s.httpsAddr, Metrics: i.metricsURL(),
 		Version: i.cfg.Version, StartedAt: time.Now().UTC(),
-	})
+	}
+	to := i.leadFar
+	if i.cfg.Follow == "" {
+		record, err := follow.Register(follow.Dir(i.cfg.Data), self)
+		if err != nil {
+			return err
+		}
+		i.onStop(func(context.Context) error { return record.Close() })
+		to = i.leadHere
+	}
+	l, err := to()
 	if err != nil {
 		return err
 	}
-	i.onStop(func(context.Context) error { return record.Close() })
-	routes, err := route.Read(filepath.Join(i.cfg.Data, "routes.log"))
-	if errors.Is(err, route.ErrCorrupt) {
-		i.cfg.Log.Warn("there are no routes until a platform runs", "error", err)
-		routes = route.New()
-	} else if err != nil {
-		return err
-	}
 	follower := follow.NewFollower(follow.FollowerConfig{
-		Dir: dir, Router: record.Router, Routes: routes, Log: i.cfg.Log,
+		Dial: l.dial, Router: self, Routes: l.routes, Log: i.cfg.Log,
 		Drain: func(ctx context.Context, addrs []string) error { return i.router.Drain(ctx, addrs) },
 	})
-	i.router = router.New(router.Config{Routes: routes, TLS: apps.ServerConfig(ca.ServerConfig(i.ours)), Log: follower.LogLine,
-		Strictness: router.Strictness(i.cfg.Strictness)})
+	tls := l.ca.ServerConfig(i.ours)
+	if l.certs != nil {
+		tls = l.certs.ServerConfig(tls)
+	}
+	i.router = router.New(router.Config{Routes: l.routes, TLS: tls, Log: follower.LogLine, Strictness: router.Strictness(i.cfg.Strictness)})
 	i.wireMetrics()
 	i.onStop(running(follower.Run))
 	i.onStop(i.stopRouter)

@@ -13,6 +13,10 @@
 // The directory also has a record of every router, locked for as long as that
 // runs: so the platform knows of one that is not connected at the moment, and
 // waits for it when it drains a dyno.
+//
+// A router with another data directory, on another machine say, comes by the
+// URL of the API in the same manner, over a connection that its token has
+// upgraded. It has no record, and is waited for while it is connected.
 package follow
 
 import (

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"time"
 
@@ -24,8 +23,8 @@ const (
 
 // FollowerConfig is what a Follower works with.
 type FollowerConfig struct {
-	Dir    string // as Dir names it
-	Router Router // which is on record
+	Dial   Dial
+	Router Router // which is on record, where it follows by the socket
 	Routes *route.Table
 	// Drain is the router's own.
 	Drain func(ctx context.Context, addrs []string) error
@@ -89,7 +88,7 @@ func (f *Follower) Run(ctx context.Context) {
 
 // follow follows over one connection.
 func (f *Follower) follow(ctx context.Context) error {
-	conn, err := net.Dial("unix", socket(f.cfg.Dir))
+	conn, err := f.cfg.Dial(ctx)
 	if err != nil {
 		return err
 	}

@@ -103,16 +103,24 @@ type router struct {
 func startRouter(t *testing.T, dir string, drain func(ctx context.Context, addrs []string) error) *router {
 	t.Helper()
 	r := &router{live: table("from disk"), said: &said{}, record: register(t, dir)}
-	if drain == nil {
-		drain = func(context.Context, []string) error { return nil }
+	return startFollower(t, r, FollowerConfig{Dial: Socket(Dir(dir)), Router: r.record.Router, Drain: drain})
+}
+
+func startFollower(t *testing.T, r *router, cfg FollowerConfig) *router {
+	if cfg.Drain == nil {
+		cfg.Drain = func(context.Context, []string) error { return nil }
 	}
-	r.Follower = NewFollower(FollowerConfig{Dir: Dir(dir), Router: r.record.Router, Routes: r.live, Drain: drain, Log: r.said.logger()})
+	cfg.Routes, cfg.Log = r.live, r.said.logger()
+	r.Follower = NewFollower(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { r.Run(ctx); close(ended) }()
 	r.stop = sync.OnceFunc(func() {
 		cancel()
 		<-ended
+		if r.record == nil {
+			return
+		}
 		if err := r.record.Close(); err != nil {
 			t.Error(err)
 		}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"niwa/router/route"
 )
 
@@ -20,6 +22,7 @@ const newsStep = 1000
 type peer struct {
 	publisher *Publisher
 	conn      net.Conn
+	far       bool // it came by URL, and has no record
 	router    Router
 	orders    chan order
 	gone      chan struct{} // closed when the connection has ended
@@ -33,10 +36,10 @@ type peer struct {
 	last   int64 // id of a drain
 }
 
-func newPeer(p *Publisher, conn net.Conn) *peer {
+func newPeer(p *Publisher, conn net.Conn, far bool) *peer {
 	conn.SetReadDeadline(time.Now().Add(helloTime))
 	return &peer{
-		publisher: p, conn: conn, orders: make(chan order), gone: make(chan struct{}),
+		publisher: p, conn: conn, far: far, orders: make(chan order), gone: make(chan struct{}),
 		sent: -1, using: -1, used: make(chan struct{}), drains: make(map[int64]chan error),
 	}
 }
@@ -65,7 +68,7 @@ func (q *peer) hello(h hello) error {
 	if q.router.ID != "" {
 		return fmt.Errorf("%w: it said twice who it is", errBad)
 	}
-	if !runs(q.publisher.cfg.Dir, r.ID) {
+	if q.far == runs(q.publisher.cfg.Dir, r.ID) || uuid.Validate(r.ID) != nil {
 		return fmt.Errorf("%w: it says to be router %q, which is not on record", errBad, r.ID)
 	}
 	q.router = r

@@ -91,17 +91,33 @@ func (p *Publisher) Serve(ln net.Listener) error {
 			time.Sleep(lookTime)
 			continue
 		}
-		p.mu.Lock()
-		if p.ctx.Err() == nil {
-			p.work.Go(func() { p.serve(conn) })
-		}
-		p.mu.Unlock()
+		p.begin(func() { p.serve(conn, false) })
 	}
 }
 
+// Take has a router that came by URL, and may do so, for as long as it is
+// connected. It owns the connection.
+func (p *Publisher) Take(conn net.Conn) {
+	ended := make(chan struct{})
+	if p.begin(func() { defer close(ended); p.serve(conn, true) }) {
+		<-ended
+	}
+}
+
+// begin runs f, unless Close was called.
+func (p *Publisher) begin(f func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() != nil {
+		return false
+	}
+	p.work.Go(f)
+	return true
+}
+
 // serve has one router for as long as that is connected.
-func (p *Publisher) serve(conn net.Conn) {
-	peer := newPeer(p, conn)
+func (p *Publisher) serve(conn net.Conn, far bool) {
+	peer := newPeer(p, conn, far)
 	defer peer.hangUp()
 	defer context.AfterFunc(p.ctx, func() { conn.Close() })()
 	if err := receive(conn, maxReport, peer.handle); errors.Is(err, errBad) {
@@ -120,20 +136,40 @@ func (p *Publisher) Close() error {
 
 // Drain returns once no router that runs alone has, or can come to have, a
 // request with a dyno at one of the addresses, of which the table in use must
-// not speak. A router that is not connected is waited for, until it has ended.
+// not speak. A router that is not connected is waited for, until it has ended;
+// one that followed by URL, of which nobody can tell, is not.
 func (p *Publisher) Drain(ctx context.Context, addrs []string) error {
 	routers, err := Routers(p.cfg.Dir)
 	if err != nil {
 		return err
 	}
 	number := p.cfg.Routes.Number()
-	errs := make([]error, len(routers))
+	far := p.farPeers()
+	errs := make([]error, len(routers)+len(far))
 	var all sync.WaitGroup
 	for i, r := range routers {
 		all.Go(func() { errs[i] = p.drain(ctx, r, number, addrs) })
 	}
+	for i, peer := range far {
+		all.Go(func() {
+			if err := peer.drain(ctx, number, addrs); !errors.Is(err, errGone) {
+				errs[len(routers)+i] = err
+			}
+		})
+	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+func (p *Publisher) farPeers() (far []*peer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, peer := range p.peers {
+		if peer.far {
+			far = append(far, peer)
+		}
+	}
+	return far
 }
 
 // drain drains one router, over as many connections as that takes.
