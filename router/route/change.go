@@ -157,20 +157,25 @@ func (b *batch) lead(hosts []string, was found, h handle) {
 			b.hosts.set(b.keyTag(host), was.handle, h)
 			continue
 		}
+		b.count(host, 1)
 		b.hosts.add(b.keyTag(host), h)
-		b.countWild(host, 1)
 	}
 	for _, host := range had {
 		if _, ok := slices.BinarySearch(hosts, host); !ok {
 			b.hosts.set(b.keyTag(host), was.handle, 0)
-			b.countWild(host, -1)
+			b.count(host, -1)
 		}
 	}
 }
 
-func (t *Table) countWild(host string, n int64) {
-	if strings.HasPrefix(host, "*.") {
+// count counts an app among those that list a host, or out of them.
+func (t *Table) count(host string, n int64) {
+	name, wild := strings.CutPrefix(host, "*.")
+	if wild {
 		t.wild.Add(n)
+	}
+	if _, others := t.findHost(name, wild); others {
+		t.contested.Add(n)
 	}
 }
 

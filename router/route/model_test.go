@@ -61,6 +61,15 @@ func (m model) holds(t *testing.T, when string, table *Table) {
 	if diff := cmp.Diff(want, all(table)); diff != "" {
 		t.Fatalf("%s (-want +got):\n%s", when, diff)
 	}
+	claims, claimed := 0, map[string]bool{}
+	for _, e := range m {
+		for _, host := range e.Hosts {
+			claimed[host], claims = true, claims+1
+		}
+	}
+	if n := table.contested.Load(); int(n) != claims-len(claimed) {
+		t.Fatalf("%s %d claims are counted as contested; %d are", when, n, claims-len(claimed))
+	}
 	if n := table.ids.live; n != len(m) {
 		t.Fatalf("%s there are %d apps in the index; want %d", when, n, len(m))
 	}

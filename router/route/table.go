@@ -21,7 +21,9 @@ type Table struct {
 	ids     index
 	records arena
 	recent  [recentApps]atomic.Pointer[loaded]
-	wild    atomic.Int64 // hosts that begin with "*."
+
+	wild      atomic.Int64 // hosts that begin with "*."
+	contested atomic.Int64 // apps that list a host which another has
 
 	writing sync.Mutex // one change at a time; it holds no reader up
 	last    int64      // version that was given last
@@ -128,8 +130,13 @@ again:
 			best, ok = found{}, false
 			goto again
 		}
-		if r.body().lists(host, wild) && (!ok || r.place() < best.record.place()) {
-			best, ok = found{h, r, block}, true
+		if r.body().lists(host, wild) {
+			if t.contested.Load() == 0 {
+				return found{h, r, block}, true
+			}
+			if !ok || r.place() < best.record.place() {
+				best, ok = found{h, r, block}, true
+			}
 		}
 		runtime.KeepAlive(block)
 	}
