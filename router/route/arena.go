@@ -60,6 +60,8 @@ type arena struct {
 	used   int
 	dead   int
 	victim *tidying
+
+	loading bool // nobody reads yet
 }
 
 // tidying is a chunk whose records are on the move.
@@ -107,10 +109,16 @@ func (a *arena) grow(size int) *chunk {
 	if a.used == 0 {
 		bytes = firstChunk
 	}
+	full := a.chunks[a.last].Load()
 	for a.last++; a.chunks[a.last%chunkCount].Load() != nil || a.last%chunkCount == 0; a.last++ {
 	}
 	a.last %= chunkCount
 	c := &chunk{block: allocate(max(bytes, aligned(size)))}
+	if a.loading {
+		c.preferHugePages() // nobody waits
+	} else if full != nil {
+		full.preferHugePages()
+	}
 	a.chunks[a.last].Store(c)
 	return c
 }

@@ -87,6 +87,8 @@ func (t *Table) read(f *os.File) (extent, error) {
 	if err != nil {
 		return extent{}, err
 	}
+	t.records.loading = true
+	defer func() { t.records.loading = false }()
 	return readFrames(f, info.Size(), func(c Changes) error {
 		list, err := c.decode()
 		if err != nil {

@@ -169,6 +169,7 @@ func (x *index) copySome() {
 	for range 1 + len(t.old.groups)/len(t.now.groups) {
 		if x.copied == len(t.old.groups) {
 			x.tables.Store(&tables{now: t.now})
+			t.now.preferHugePages()
 			return
 		}
 		for i := range groupSize {

@@ -2,4 +2,4 @@
 
 package route
 
-func preferHugePages([]byte) {}
+func (*block) preferHugePages() {}

@@ -19,9 +19,6 @@ func allocate(size int) *block {
 	if err != nil {
 		panic(fmt.Sprintf("no memory for the route table: %d bytes: %v", size, err))
 	}
-	if size >= chunkSize {
-		preferHugePages(bytes)
-	}
 	b := &block{bytes}
 	runtime.AddCleanup(b, func(bytes []byte) { unix.Munmap(bytes) }, bytes)
 	return b
