@@ -133,7 +133,7 @@ func places() []place {
 		return place{regexp.MustCompile("^(?:" + path + ")$"), owner, whole}
 	}
 	return []place{
-		at(`niwa\.(?:db|db-wal|db-shm|lock|json)|key|token|id|routes\.json`, "", false),
+		at(`niwa\.(?:db|db-wal|db-shm|lock|json)|key|token|id|routes\.log|certificates`, "", false),
 		at(`ca`, "", true),
 		at(`repos|slugs|output|logs|cache|builds|dynos|procs|engines|tmp|routers`, "", false),
 		at(`routers/socket`, "", false),
