@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math/bits"
 	"runtime"
 )
 
@@ -22,7 +23,10 @@ func appendSet(to Changes, place int64, b body) Changes {
 
 func appendRemove(to Changes, id string) Changes { return appendAll(append(to, '-'), id) }
 
-// A table has so many parts, which of 8 million apps have 2,000 each.
+// A table has so many parts, which of 8 million apps have 2,000 each. The number
+// of a part is the first bits of its tags, the last of them first: so each fills
+// a gap between those before it, and an index that gets one part after the other
+// is never full in one place and empty elsewhere.
 const (
 	partBits = 12
 	parts    = 1 << partBits
@@ -84,7 +88,7 @@ func (t *Table) appsOf(number int) []*App {
 
 // part lists the records of a part. t.writing is held.
 func (t *Table) part(number int) []handle {
-	first := uint32(number) << (32 - partBits)
+	first := bits.Reverse32(uint32(number))
 	return t.ids.between(first, first+(1<<(32-partBits)-1))
 }
 
@@ -149,7 +153,7 @@ func (t *Table) ApplyPart(p Part) error {
 }
 
 func (p Part) has(id string) bool {
-	number := int(idTag(id) >> (32 - partBits))
+	number := int(bits.Reverse32(idTag(id) >> (32 - partBits) << (32 - partBits)))
 	return p.From <= number && number < p.To
 }
 
