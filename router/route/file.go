@@ -215,12 +215,15 @@ func (k *file) rewrite() {
 		defer close(done)
 		f, base, err := k.write()
 		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.rewriting = nil
-		if err == nil {
-			err = k.replace(f, base)
+		var old *os.File
+		if k.rewriting = nil; err == nil {
+			old, err = k.replace(f, base)
 		}
 		k.err, k.tail = err, nil
+		k.mu.Unlock()
+		if old != nil {
+			old.Close() // which takes a while: all that it held is freed
+		}
 	}()
 }
 
@@ -256,21 +259,19 @@ func (k *file) write() (f *os.File, size int64, err error) {
 }
 
 // replace puts a file that was written, and what came meanwhile, in the place
-// of the one before. k.mu is held.
-func (k *file) replace(f *os.File, base int64) error {
-	_, err := f.WriteAt(k.tail, base)
+// of the one before, which it returns. k.mu is held.
+func (k *file) replace(f *os.File, base int64) (old *os.File, err error) {
+	_, err = f.WriteAt(k.tail, base)
 	if err == nil {
 		err = os.Rename(f.Name(), k.path)
 	}
 	if err != nil {
-		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+		return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 	}
-	if k.f != nil {
-		k.f.Close()
-	}
+	old = k.f
 	k.f, k.has = f, extent{base, base + int64(len(k.tail))}
 	k.soon()
-	return nil
+	return old, nil
 }
 
 // Close has all changes be on the disk. What changes later is not kept.
