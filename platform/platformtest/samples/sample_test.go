@@ -177,16 +177,23 @@ func (s *sample) url(t *testing.T) string {
 	return app.WebURL
 }
 
-func (s *sample) killRedis(t *testing.T)    { s.kill(t, "redis-"+s.redis) }
-func (s *sample) killPostgres(t *testing.T) { s.kill(t, "postgres") }
+func (s *sample) killRedis(t *testing.T)    { s.kill(t, "redis-"+s.redis, `"cache":"ok"`) }
+func (s *sample) killPostgres(t *testing.T) { s.kill(t, "postgres", `"postgres":"ok"`) }
 
-// kill kills a data server whenever it is there, for as long as even a busy
-// app cannot overlook, and waits until the platform has started it again and
+// kill kills a data server whenever it is there, for a second and until the app
+// does not say well of it, and waits until the platform has started it again and
 // the app has found it.
-func (s *sample) kill(t *testing.T, server string) {
+func (s *sample) kill(t *testing.T, server, well string) {
 	t.Helper()
 	killed := 0
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	noticed := s.misses(well)
+	missed := false
+	for begun := time.Now(); time.Since(begun) < time.Second || !missed && time.Since(begun) < 20*time.Second; time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-noticed:
+			missed = true
+		default:
+		}
 		if pid := s.pid(t, server); pid != 0 && pid != killed {
 			if err := syscall.Kill(pid, syscall.SIGKILL); !errors.Is(err, syscall.ESRCH) {
 				must(t, err)
@@ -201,6 +208,20 @@ func (s *sample) kill(t *testing.T, server string) {
 		_, health, err := s.Get(s.Name, "/health")
 		return fmt.Sprint(health, err), strings.Contains(health, `"postgres":"ok"`) && strings.Contains(health, `"cache":"ok"`)
 	})
+}
+
+// misses is closed when the app's health lacks something.
+func (s *sample) misses(well string) <-chan struct{} {
+	noticed := make(chan struct{})
+	go func() {
+		defer close(noticed)
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			if _, health, err := s.Get(s.Name, "/health"); err != nil || !strings.Contains(health, well) {
+				return
+			}
+		}
+	}()
+	return noticed
 }
 
 // pid is the process that a data server is, by the platform's own record; 0
