@@ -119,7 +119,7 @@ func TestAContainerOutlivesAKilledNiwaAndIsTakenBack(t *testing.T) {
 	before := containers(t, e)
 
 	next := linger(t, inContainers(t, dir, image, procs, connect))
-	if err := next.Start(t.Context()); err != nil {
+	if _, err := next.Launcher.Launch(t.Context(), next.Task); err != nil { // not Start: nobody shall see it end, and start it again
 		t.Fatal(err)
 	}
 	if now := containers(t, e); len(before) != 1 || len(now) != 1 || now[0] != before[0] {
