@@ -107,11 +107,18 @@ func shared() []string {
 	return []string{"/tmp", "/var/tmp", "/dev/shm", "/run/lock"}
 }
 
+// largest is the largest file that is read in search of something: a machine has
+// others, which would be more than the attacker's memory.
+const largest = 16 << 20
+
 // left looks for something of another app's in a shared place.
 func (t Targets) left(dir string) error {
 	err := errors.New("nothing of another app's is there")
 	_ = filepath.WalkDir(dir, func(path string, e fs.DirEntry, walkErr error) error {
 		if walkErr != nil || !e.Type().IsRegular() {
+			return nil
+		}
+		if info, err := e.Info(); err != nil || info.Size() > largest {
 			return nil
 		}
 		if text, readErr := os.ReadFile(path); readErr == nil && bytes.Contains(text, t.Secret) {
