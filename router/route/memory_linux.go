@@ -1,12 +1,22 @@
 package route
 
-import "golang.org/x/sys/unix"
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
 
 // preferHugePages makes a random access cheaper by a third. Without them it
 // works all the same. What is written after may wait for memory to be put in
-// order first, and what was written before is moved in the background.
+// order first; what was written before is moved meanwhile, where the kernel
+// (from 6.1 on) can do that, and some time later by another.
 func (b *block) preferHugePages() {
-	if len(b.bytes) >= chunkSize {
-		_ = unix.Madvise(b.bytes, unix.MADV_HUGEPAGE)
+	if len(b.bytes) < chunkSize {
+		return
 	}
+	_ = unix.Madvise(b.bytes, unix.MADV_HUGEPAGE)
+	go func() {
+		_ = unix.Madvise(b.bytes, unix.MADV_COLLAPSE)
+		runtime.KeepAlive(b)
+	}()
 }
