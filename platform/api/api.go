@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -102,5 +103,8 @@ func (a *API) Serve(ln net.Listener) error { return a.fiber.Listener(ln) }
 func (a *API) Shutdown(ctx context.Context) error {
 	defer a.cancel()
 	a.endStreams()
+	// A build fetches its source from here, and may leave a connection behind that
+	// was never used: such are waited for.
+	http.DefaultClient.CloseIdleConnections()
 	return a.fiber.ShutdownWithContext(ctx)
 }
