@@ -11,9 +11,9 @@ import (
 // Limits are how much a router takes on. docs/router-limits.md has these with all
 // the others, and their reasons.
 type Limits struct {
-	// Clients is how many connections of clients there may be: 100,000, or half as
-	// many as the process may have files, if that is less. The next ones wait in
-	// the queues of the listeners.
+	// Clients is how many connections of clients there may be: 100,000, or as many
+	// as there are files for, if that is less. The next ones wait in the queues of
+	// the listeners.
 	Clients int
 	// ClientsPerApp is how many of them one app may have, by their last request:
 	// half of Clients. One more is H22.
@@ -34,7 +34,7 @@ func (l Limits) orDefault() Limits {
 			*n = to
 		}
 	}
-	set(&l.Clients, min(maxClients, max(1, openFiles()/2)))
+	set(&l.Clients, min(maxClients, clientsOf(openFiles())))
 	set(&l.ClientsPerApp, max(1, l.Clients/2))
 	set(&l.UploadRate, minUploadRate)
 	return l
@@ -44,10 +44,16 @@ func (l Limits) orDefault() Limits {
 func openFiles() int {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {
-		return 2 * maxClients
+		return 4 * maxClients
 	}
-	return int(min(uint64(limit.Cur), 2*maxClients))
+	return int(min(uint64(limit.Cur), 4*maxClients))
 }
+
+// clientsOf is for how many clients there are files. A quarter is left to who else
+// is in the process, so that nobody's flood of connections keeps the API from
+// answering and dynos from starting, and each client takes two: its own connection,
+// and one to a dyno.
+func clientsOf(files int) int { return max(16, (files-max(128, files/4))/2) }
 
 // crowd counts the clients' connections of each app. A connection is with the
 // app that its last request was for.

@@ -13,9 +13,21 @@ import (
 	"niwa/router/route"
 )
 
+func TestClientsLeaveFilesToThePlatform(t *testing.T) {
+	for files, want := range map[int]int{64: 16, 1024: 384, 20_000: 7500, 400_000: 150_000} {
+		if n := clientsOf(files); n != want {
+			t.Errorf("of %d files clients have %d", files, n)
+		}
+	}
+	if n := (Limits{}).orDefault().Clients; n < 16 || n > maxClients || n > max(16, openFiles()/2) {
+		t.Errorf("there may be %d clients of %d files", n, openFiles())
+	}
+}
+
 func TestMoreClientsThanThereArePlacesForWait(t *testing.T) {
 	t.Parallel()
-	h := startWith(t, serving(httpDyno(t, ok)), Config{Limits: Limits{Clients: 2, ClientsPerApp: 2}})
+	crowded := make(chan int, 10)
+	h := startWith(t, serving(httpDyno(t, ok)), Config{Limits: Limits{Clients: 2, ClientsPerApp: 2}, Crowded: func(clients int) { crowded <- clients }})
 	first, second, third := h.dial(t), h.dial(t), h.dial(t)
 	for _, c := range []net.Conn{first, second} {
 		io.WriteString(c, get("/"))
@@ -33,6 +45,9 @@ func TestMoreClientsThanThereArePlacesForWait(t *testing.T) {
 	third.SetReadDeadline(time.Now().Add(patience))
 	if resp, _, err := answerOn(in); err != nil || resp.StatusCode != 200 {
 		t.Errorf("a client that waited got %v, %v", resp, err)
+	}
+	if n := <-crowded; n != 2 {
+		t.Errorf("it is said that %d are too many", n)
 	}
 }
 

@@ -36,6 +36,9 @@ type Config struct {
 	Strictness Strictness
 	// Limits that are zero are as documented.
 	Limits Limits
+	// Crowded, if there is one, is told each time that clients begin to wait because
+	// there are as many as that.
+	Crowded func(clients int)
 }
 
 // Strictness is what becomes of a client's connection after a request with both
@@ -84,6 +87,7 @@ type Router struct {
 	limits    Limits
 	crowd     crowd
 	places    chan struct{} // one for each client there may be
+	crowded   func(clients int)
 	tower     tower
 	tls       *tls.Config
 	fleet     *fleet
@@ -113,6 +117,9 @@ func New(c Config) *Router {
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
 	}
 	rt.places = make(chan struct{}, rt.limits.Clients)
+	if rt.crowded = c.Crowded; rt.crowded == nil {
+		rt.crowded = func(int) {}
+	}
 	rt.crowd = crowd{most: rt.limits.ClientsPerApp, size: make(map[string]int)}
 	rt.tower.every = rt.timeouts.sweepEvery()
 	rt.tower.built = time.Now()
@@ -153,7 +160,7 @@ func (rt *Router) accept(ln net.Listener, serve func(c net.Conn, leave func())) 
 	})
 	leave := func() { <-rt.places }
 	for pause := time.Millisecond; ; {
-		rt.places <- struct{}{}
+		rt.take()
 		c, err := ln.Accept()
 		if err != nil {
 			leave()
@@ -170,6 +177,16 @@ func (rt *Router) accept(ln net.Listener, serve func(c net.Conn, leave func())) 
 		default:
 			return err
 		}
+	}
+}
+
+// take takes a place, once there is one.
+func (rt *Router) take() {
+	select {
+	case rt.places <- struct{}{}:
+	default:
+		rt.crowded(rt.limits.Clients)
+		rt.places <- struct{}{}
 	}
 }
 

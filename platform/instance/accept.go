@@ -5,10 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // patient is a listener that outlives what Accept fails for, most likely that
@@ -57,79 +54,16 @@ func (p *patient) Close() error {
 	return p.Listener.Close()
 }
 
-// places are how many connections there may be at a time.
-type places chan struct{}
-
-// appPlaces are the places that clients of apps have: of the files that may be
-// open the platform keeps some to itself, so that nobody's flood of
-// connections keeps the API from answering and dynos from starting, and each
-// client takes two, its own connection and one to a dyno.
-func appPlaces() places {
-	var limit unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<20 {
-		return make(places, 1<<19)
-	}
-	ours := max(128, limit.Cur/4)
-	return make(places, max(16, (int(limit.Cur)-int(ours))/2))
-}
-
-// limited is a listener whose connections each take a place, and wait for one.
-type limited struct {
-	*patient
-	places places
-	full   time.Time // when it was last told of; Accept's own
-}
-
-// Accept takes a connection when there is a place for it. Until then it waits
-// where the system keeps those that nobody has taken.
-func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	default:
-		if time.Since(l.full) > sayPause {
-			l.log.Warn("there are as many connections as the limit of open files allows; further ones wait", "listener", l.name, "connections", cap(l.places))
-			l.full = time.Now()
-		}
-		select {
-		case l.places <- struct{}{}:
-		case <-l.closed:
-			return nil, net.ErrClosed
+// crowded says, and not again for a minute, that clients of apps wait.
+func crowded(log *slog.Logger) func(clients int) {
+	var mu sync.Mutex
+	var said time.Time
+	return func(clients int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(said) > sayPause {
+			log.Warn("there are as many connections as the limit of open files allows, or 100,000; further ones wait", "connections", clients)
+			said = time.Now()
 		}
 	}
-	conn, err := l.patient.Accept()
-	if err != nil {
-		<-l.places
-		return nil, err
-	}
-	return &placed{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
-}
-
-// placed is a connection that has a place until it is closed.
-type placed struct {
-	net.Conn
-	leave func()
-}
-
-// Close closes the connection.
-func (p *placed) Close() error {
-	defer p.leave()
-	return p.Conn.Close()
-}
-
-// SyscallConn has the router go past the poller, as with any connection of TCP.
-func (p *placed) SyscallConn() (syscall.RawConn, error) {
-	raw, ok := p.Conn.(syscall.Conn)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	return raw.SyscallConn()
-}
-
-// CloseWrite ends what is written, as a tunnel does that the other side ended.
-func (p *placed) CloseWrite() error {
-	half, ok := p.Conn.(interface{ CloseWrite() error })
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return half.CloseWrite()
 }

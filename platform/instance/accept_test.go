@@ -71,75 +71,16 @@ func TestAListenerThatWaitsCanBeClosed(t *testing.T) {
 	})
 }
 
-func TestConnectionsWaitForAPlace(t *testing.T) {
+func TestThatClientsWaitIsSaidOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p, _, said := patientFor(t, 0)
-		l := &limited{patient: p, places: make(places, 2)}
-		var conns []net.Conn
-		for range 2 {
-			conn, err := l.Accept()
-			if err != nil {
-				t.Fatal(err)
-			}
-			conns = append(conns, conn)
+		var said bytes.Buffer
+		tell := crowded(slog.New(slog.NewTextHandler(&said, nil)))
+		for range 700 {
+			tell(2)
+			time.Sleep(100 * time.Millisecond)
 		}
-		time.AfterFunc(time.Minute, func() {
-			conns[0].Close()
-			conns[0].Close() // which gives no second place
-		})
-		begun := time.Now()
-		if _, err := l.Accept(); err != nil || time.Since(begun) != time.Minute {
-			t.Errorf("after %v: %v", time.Since(begun), err)
-		}
-		if !strings.Contains(said.String(), "connections=2") {
-			t.Errorf("it says %q", said)
-		}
-		time.AfterFunc(time.Hour, func() { l.Close() })
-		if _, err := l.Accept(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("got %v", err)
+		if n := strings.Count(said.String(), "connections=2"); n != 2 {
+			t.Errorf("in 70 s it said %d times:\n%s", n, &said)
 		}
 	})
-}
-
-func TestAppsLeaveFilesToThePlatform(t *testing.T) {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	if n := cap(appPlaces()); n < 16 || uint64(n) > limit.Cur/2 {
-		t.Errorf("of %d files apps have %d connections", limit.Cur, n)
-	}
-}
-
-func TestAConnectionThatHasAPlaceIsOneOfTCPInAllElse(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &limited{patient: newPatient(ln, "--router", slog.New(slog.DiscardHandler)), places: make(places, 1)}
-	defer l.Close()
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	conn, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	sys, ok := conn.(syscall.Conn)
-	if !ok {
-		t.Fatal("the router cannot go past the poller")
-	}
-	raw, err := sys.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Control(func(uintptr) {}); err != nil {
-		t.Error(err)
-	}
-	if half, ok := conn.(interface{ CloseWrite() error }); !ok || half.CloseWrite() != nil {
-		t.Error("its writing side alone cannot be closed")
-	}
 }

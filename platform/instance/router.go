@@ -68,7 +68,7 @@ func (i *Instance) startRouter(ctx context.Context) error {
 	if l.certs != nil {
 		tls = l.certs.ServerConfig(tls)
 	}
-	i.router = router.New(router.Config{Routes: l.routes, TLS: tls, Log: follower.LogLine, Strictness: router.Strictness(i.cfg.Strictness)})
+	i.router = router.New(router.Config{Routes: l.routes, TLS: tls, Log: follower.LogLine, Strictness: router.Strictness(i.cfg.Strictness), Crowded: crowded(i.cfg.Log)})
 	i.wireMetrics()
 	i.onStop(running(follower.Run))
 	i.onStop(i.stopRouter)
@@ -125,7 +125,7 @@ func (i *Instance) wireRouters(p parts) {
 	})
 	if !i.cfg.NoRouter {
 		i.router = router.New(router.Config{
-			Routes: p.routes, TLS: p.certs.ServerConfig(p.ca.ServerConfig(i.ours)), Strictness: router.Strictness(i.cfg.Strictness),
+			Routes: p.routes, TLS: p.certs.ServerConfig(p.ca.ServerConfig(i.ours)), Strictness: router.Strictness(i.cfg.Strictness), Crowded: crowded(i.cfg.Log),
 			Log: func(appID string, line []byte) { p.logs.Log(appID, "heroku", "router", string(line)) },
 		})
 		i.wireMetrics()

@@ -67,10 +67,6 @@ func (i *Instance) listenForApps(s *sockets) error {
 		return err
 	}
 	s.httpAddr, s.httpsAddr = s.router.Addr().String(), s.routerTLS.Addr().String()
-	places := appPlaces()
-	for _, ln := range []*net.Listener{&s.router, &s.routerTLS} {
-		*ln = &limited{patient: (*ln).(*patient), places: places}
-	}
 	i.listeners = append(i.listeners, Listener{"router", "http://" + s.httpAddr}, Listener{"router (TLS)", "https://" + s.httpsAddr})
 	return nil
 }
