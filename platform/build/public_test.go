@@ -54,7 +54,7 @@ func publics() []public {
 			app:     append(files(gemfiles(gone, nil)), text("config/nginx.conf.erb", nginxConf), text("public/moss", "green\n"), web),
 			command: "export PORT=5123; bin/start-nginx-solo >/tmp/log 2>&1 & for try in $(seq 100); do curl -sf http://127.0.0.1:5123/moss && break; sleep 0.1; done; kill $!; wait", says: "green\n"},
 		{repo: "heroku/heroku-buildpack-pgbouncer", commit: "f8a9bb1005672b82bbc7c1dc37aff5d190a1d111", app: []entry{web}, command: "vendor/pgbouncer/bin/pgbouncer -V | head -n 1", says: "PgBouncer 1.24.1\n"},
-		{repo: "heroku/heroku-buildpack-apt", commit: "b6a5d7b9fcc67cc073c87161a9f3bd24fea5d10e", fetches: "http://deb.debian.org/debian/dists/bookworm/InRelease", reads: "/etc/apt/sources.list", tarball: true,
+		{repo: "heroku/heroku-buildpack-apt", commit: "b6a5d7b9fcc67cc073c87161a9f3bd24fea5d10e", reads: "/etc/apt/sources.list", tarball: true,
 			app: []entry{web, text("Aptfile", "hello\n")}, command: "hello", says: "Hello, world!\n"},
 		{repo: "heroku/heroku-buildpack-nodejs", commit: "4f394e954b4e8c438eee33c8146e4bc48f0e1ab7", fetches: "https://nodejs.org/dist/index.json",
 			app: []entry{text("package.json", `{"name": "moss", "version": "1.0.0", "engines": {"node": "22.x"}, "scripts": {"start": "node -p 6*7"}}`)}, command: "npm start", says: "42\n"},
