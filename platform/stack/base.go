@@ -45,7 +45,7 @@ func (s *Stack) findBase(ctx context.Context) (string, error) {
 	if err := canBootstrap(); err != nil {
 		return "", fmt.Errorf("%w, nor made from Debian's packages: %w", pullErr, err)
 	}
-	s.progress("No registry answers; making Debian %s from its packages at %s", release, nearestMirror(ctx))
+	s.progress("No registry answers; making Debian %s from its packages", release)
 	if err := s.bootstrap(ctx); err != nil {
 		return "", fmt.Errorf("%w, nor made from Debian's packages: %w", pullErr, err)
 	}
@@ -94,7 +94,11 @@ func (s *Stack) bootstrap(ctx context.Context) (err error) {
 	// What was mounted there was so in debootstrap's own namespace.
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	root := filepath.Join(dir, "root")
-	cmd := exec.CommandContext(ctx, "debootstrap", "--variant=minbase", release, root, nearestMirror(ctx))
+	args := []string{"--variant=minbase", release, root}
+	if mirror := nearestMirror(ctx); mirror != "" {
+		args = append(args, mirror)
+	}
+	cmd := exec.CommandContext(ctx, "debootstrap", args...)
 	cmd.Env = environ(ctx)
 	isolate(cmd)
 	runtime.LockOSThread() // whose end would be taken for niwa's

@@ -10,12 +10,8 @@ import (
 	"strings"
 )
 
-const (
-	// release is the Debian that DefaultBase is, and the recipe is for.
-	release = "bookworm"
-	// mirror has it, where this machine knows of none.
-	mirror = "http://deb.debian.org/debian/"
-)
+// release is the Debian that DefaultBase is, and the recipe is for.
+const release = "bookworm"
 
 // source is a place of packages that this machine uses.
 type source struct{ url, suite, component string }
@@ -47,7 +43,7 @@ func sources(ctx context.Context) []source {
 }
 
 // sourcesList is sources as a file; it is empty when there is no place of the
-// release itself among them.
+// release itself among them: an image then has its own.
 func sourcesList(ctx context.Context) string {
 	var list strings.Builder
 	whole := false
@@ -56,19 +52,20 @@ func sourcesList(ctx context.Context) string {
 		fmt.Fprintf(&list, "deb %s %s %s\n", s.url, s.suite, s.component)
 	}
 	if !whole {
-		return fmt.Sprintf("deb %[1]s %[2]s main\ndeb %[1]s %[2]s-updates main\ndeb http://deb.debian.org/debian-security %[2]s-security main\n", mirror, release)
+		return ""
 	}
 	return list.String()
 }
 
-// nearestMirror is where debootstrap gets the release from.
+// nearestMirror is where debootstrap is to get the release from; where this machine
+// knows of none it is empty, and debootstrap has its own.
 func nearestMirror(ctx context.Context) string {
 	for _, s := range sources(ctx) {
 		if s.suite == release && s.component == "main" {
 			return s.url
 		}
 	}
-	return mirror
+	return ""
 }
 
 // proxies are the build arguments by which apt finds its way out. The engine
